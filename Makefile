@@ -1,0 +1,70 @@
+# The words of this project. Needs Python 3.11+, make and git; everything else is put into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types cov fmt serve bench clean ruff layers sizes
+.DEFAULT_GOAL := test
+# The steps of a word run in the order in which they are named, with -j too.
+.NOTPARALLEL:
+
+say = @printf '\n== %s\n'
+
+# An older Python is refused at once; pip would look for a way out for minutes. Its log is shown when something fails.
+$(STAMP): pyproject.toml
+	$(say) "setup: $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is too old: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet -e '.[dev]' >$(VENV)/setup.log 2>&1 || { cat $(VENV)/setup.log >&2; exit 1; }
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/understudy demo
+
+test: ruff types layers sizes cov
+
+lint: ruff layers sizes
+
+ruff: $(STAMP)
+	$(say) "ruff check"
+	@$(BIN)/ruff check
+	$(say) "ruff format"
+	@$(BIN)/ruff format --check
+
+types: $(STAMP)
+	$(say) "mypy"
+	@$(BIN)/mypy
+
+layers: $(STAMP)
+	$(say) "layers"
+	@$(BIN)/lint-imports --no-logo
+
+sizes: $(STAMP)
+	$(say) "sizes"
+	@$(BIN)/python -m pytest -qq -s tests/test_sizes.py
+
+cov: $(STAMP)
+	$(say) "tests"
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest
+	$(say) "coverage"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+fmt: $(STAMP)
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+# make serve PROVIDERS="kie oxen"; all of them when none is named.
+serve: $(STAMP)
+	@$(BIN)/understudy serve $(PROVIDERS)
+
+bench: $(STAMP)
+	@set -e; for file in benchmarks/*.py; do $(BIN)/python "$$file"; done
+
+clean:
+	rm -rf $(VENV) dist htmlcov understudy-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+		.pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -exec rm -rf {} +

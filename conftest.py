@@ -1,0 +1,36 @@
+"""What holds for every test run: how hard Hypothesis tries, and whether a skipped test is forgiven.
+
+HYPOTHESIS_PROFILE chooses the profile: `quick`, `ci` (the default) or `nightly`. Under UNDERSTUDY_NO_SKIPS=1 a skipped
+test fails the run, so that a machine that lacks something cannot pass by leaving tests out.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# Hypothesis picks a profile of its own where it sees a CI; ours start from its defaults, to be the same everywhere.
+_DEFAULTS = settings.get_profile("default")
+settings.register_profile("quick", _DEFAULTS, deadline=None, print_blob=True, max_examples=10)
+settings.register_profile("ci", _DEFAULTS, deadline=None, print_blob=True, max_examples=100)
+settings.register_profile("nightly", _DEFAULTS, deadline=None, print_blob=True, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_NO_SKIPS = os.environ.get("UNDERSTUDY_NO_SKIPS") == "1"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run for skipped tests where they are not forgiven."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    # A worker of pytest-xdist has no reporter; the process that started it counts.
+    if _NO_SKIPS and reporter and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why the run failed, when it failed for skipped tests."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if _NO_SKIPS and skipped:
+        terminalreporter.write_line(f"FAILED: {len(skipped)} skipped, and UNDERSTUDY_NO_SKIPS=1 allows none", red=True)
