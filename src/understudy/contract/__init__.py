@@ -1,0 +1,1 @@
+"""Contracts: load, check against the format, compile, render and read."""

@@ -1,0 +1,349 @@
+"""Compile a contract: hold its files against the format, and turn `x-jobs` into the data of `model`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from understudy.contract.catalogue import ENGINE_ERRORS, Catalogue, ErrorRule
+from understudy.contract.closed import check_closed
+from understudy.contract.compiler import At, Compiler
+from understudy.contract.expressions import Expression
+from understudy.contract.loader import Document, load
+from understudy.contract.model import (
+    Assets,
+    Callback,
+    Cancel,
+    Contract,
+    Create,
+    Events,
+    Failure,
+    Filter,
+    Frame,
+    JobType,
+    Listing,
+    ModelOperation,
+    Pace,
+    Price,
+    Rate,
+    Renew,
+    Sign,
+    Status,
+    Sync,
+    Upload,
+)
+from understudy.contract.openapi import OpenApi
+from understudy.contract.views import View
+from understudy.errors import suggestion
+from understudy.lifecycle import TERMINAL, State
+
+#: How the OpenAPI document of a contract may be called.
+DOCUMENT_NAMES = ("openapi.yaml", "openapi.yml", "openapi.json")
+
+
+def load_contract(folder: Path) -> Contract:
+    """Read and compile the contract of one provider.
+
+    Args:
+        folder: `contracts/<provider>`, with an `openapi.yaml` in it.
+
+    Returns:
+        The compiled contract; it is called like its folder.
+
+    Raises:
+        ContractInvalid: With every problem found.
+    """
+    path = next((folder / name for name in DOCUMENT_NAMES if (folder / name).exists()), folder / DOCUMENT_NAMES[0])
+    document = load(path)
+    usable = check_closed(document, "openapi")
+    if usable and "x-jobs" not in document.data:
+        document.problem((), 'the document lacks "x-jobs", which ties its operations to jobs')
+    if not usable or "x-jobs" not in document.data or not check_closed(document, "x-jobs", ("x-jobs",)):
+        document.raise_if_invalid()
+    openapi = OpenApi(document)
+    job_types = {
+        name: _JobTypeBuilder(document, openapi, ("x-jobs", name), node).build(name)
+        for name, node in document.data["x-jobs"].items()
+    }
+    document.raise_if_invalid()
+    return Contract(folder.name, folder, document, openapi.operations, openapi.router, job_types)
+
+
+class _JobTypeBuilder(Compiler):
+    """Compiles one entry of `x-jobs`; the format's schema has been held to it before."""
+
+    def __init__(self, document: Document, openapi: OpenApi, at: At, node: dict[str, Any]) -> None:
+        super().__init__(document)
+        self._openapi = openapi
+        self._at = at
+        self._node = node
+        self._words = self.words(node["states"], (*at, "states"))
+        self._success = self.condition(node.get("successCriteria"), (*at, "successCriteria"))
+
+    def build(self, name: str) -> JobType:
+        node, at = self._node, self._at
+        creates = tuple(self._create(group, (*at, "create", index)) for index, group in enumerate(node["create"]))
+        errors = self._catalogue(node.get("errors", {}), (*at, "errors"))
+        prices, limits = node.get("prices", {}), node.get("limits", {})
+        outputs = None if "outputs" not in node else self.template(node["outputs"], (*at, "outputs"))
+        return JobType(
+            name=name,
+            id=node["id"],
+            words=self._words,
+            success=self._success,
+            creates=creates,
+            status=self._part("status", self._status),
+            cancel=self._part("cancel", self._cancel),
+            listing=self._part("list", self._listing),
+            events=self._part("events", self._events),
+            callback=self._part("callback", self._callback),
+            outputs=outputs,
+            assets=self._part("assets", self._assets),
+            errors=errors,
+            failures=self._failures(node.get("failures", {}), (*at, "failures")),
+            models={} if not creates else self._openapi.models(creates[0]),
+            model_operations=self._model_operations(node.get("models", {}), (*at, "models")),
+            replies={
+                self._operation(operation, (*at, "replies", operation)): self._view(
+                    view, (*at, "replies", operation), of_job=False
+                )
+                for operation, view in node.get("replies", {}).items()
+                if not operation.startswith("x-")
+            },
+            uploads=tuple(
+                self._upload(entry, (*at, "files", index)) for index, entry in enumerate(node.get("files", ()))
+            ),
+            rates=tuple(
+                Rate(
+                    frozenset(self._operations(rule["operations"], (*at, "limits", "rate", index, "operations"))),
+                    rule["count"],
+                    rule["perSeconds"],
+                )
+                for index, rule in enumerate(limits.get("rate", ()))
+            ),
+            concurrent_jobs=limits.get("concurrent", {}).get("jobs"),
+            unit=prices.get("unit", ""),
+            usd_per_unit=prices.get("usdPerUnit"),
+            prices=tuple(
+                Price(self.condition(rule.get("when"), (*at, "prices", "rules", index, "when")), rule["amount"])
+                for index, rule in enumerate(prices.get("rules", ()))
+            ),
+            retention_seconds=node.get("retention", {}).get("jobSeconds"),
+        )
+
+    def _view(self, node: dict[str, Any], at: At, *, of_job: bool = True) -> View:
+        return self.view(node, at, self._words, self._success, of_job=of_job)
+
+    def _part(self, key: str, build: Any) -> Any:
+        return build(self._node[key], (*self._at, key)) if key in self._node else None
+
+    def _operation(self, name: str, at: At) -> str:
+        if name not in self._openapi.operations:
+            self.problem(at, f'there is no operation "{name}"; {suggestion(name, self._openapi.operations)}')
+        return name
+
+    def _operations(self, names: Iterable[str], at: At) -> tuple[str, ...]:
+        return tuple(self._operation(name, (*at, index)) for index, name in enumerate(names))
+
+    # --- operations ---
+
+    def _create(self, node: dict[str, Any], at: At) -> Create:
+        sync = None
+        if "sync" in node:
+            when = self.condition(node["sync"].get("when"), (*at, "sync", "when"))
+            sync = Sync(when, node["sync"].get("maxSeconds"))
+        places = {
+            key: self.place(node[key], (*at, key)) if key in node else ()
+            for key in ("model", "input", "count", "callbackUrl")
+        }
+        further = [self.place(item, (*at, "claims", index)) for index, item in enumerate(node.get("claims", ()))]
+        claimed = {
+            item.pointer[0]
+            for place in (*places.values(), *further)
+            for item in place
+            if isinstance(item, Expression) and item.root == "request" and item.path == ("body",) and item.pointer
+        }
+        return Create(
+            operations=self._operations(node["operations"], (*at, "operations")),
+            model=places["model"],
+            input=places["input"],
+            count=places["count"],
+            callback_url=places["callbackUrl"],
+            claims=frozenset(claimed),
+            late=node.get("validates") == "late",
+            sync=sync,
+            reply=self._view(node["reply"], (*at, "reply")),
+        )
+
+    def _status(self, node: dict[str, Any], at: At) -> Status:
+        invisible = node.get("notYetVisible", {})
+        if invisible:
+            self._error_name(invisible["error"], (*at, "notYetVisible", "error"))
+        return Status(
+            operation=self._operation(node["operation"], (*at, "operation")),
+            id=self.place(node["id"], (*at, "id")),
+            reply=self._view(node["reply"], (*at, "reply")),
+            invisible_error=invisible.get("error"),
+            invisible_seconds=invisible.get("withinSeconds", 0),
+            give_up_seconds=node.get("giveUpSeconds"),
+            poll=tuple(Pace(step.get("untilSeconds"), step["everySeconds"]) for step in node.get("poll", ())),
+        )
+
+    def _cancel(self, node: dict[str, Any], at: At) -> Cancel:
+        reply = self._view(node["reply"], (*at, "reply"))
+        return Cancel(
+            operation=self._operation(node["operation"], (*at, "operation")),
+            id=self.place(node["id"], (*at, "id")),
+            states=frozenset(State(state) for state in node["from"]),
+            reply=reply,
+            refused=self._view(node["refused"], (*at, "refused")) if "refused" in node else reply,
+        )
+
+    def _listing(self, node: dict[str, Any], at: At) -> Listing:
+        filters = []
+        for index, entry in enumerate(node.get("filter", ())):
+            place = (*at, "filter", index)
+            otherwise = entry.get("otherwise")
+            filters.append(
+                Filter(
+                    self.expression(entry["by"], (*place, "by")),
+                    self.place(entry["is"], (*place, "is")),
+                    None if otherwise is None else tuple(otherwise),
+                )
+            )
+        return Listing(
+            operation=self._operation(node["operation"], (*at, "operation")),
+            filters=tuple(filters),
+            reply=self._view(node["reply"], (*at, "reply"), of_job=False),
+        )
+
+    def _events(self, node: dict[str, Any], at: At) -> Events:
+        frames = {
+            State(state): tuple(
+                Frame(entry["event"], self.template(entry["data"], (*at, "frames", state, index, "data")))
+                for index, entry in enumerate(entries)
+            )
+            for state, entries in node["frames"].items()
+            if state in set(State)
+        }
+        keep_alive = node.get("keepAlive", {})
+        return Events(
+            operation=self._operation(node["operation"], (*at, "operation")),
+            scope=node["scope"],
+            id=self.place(node["id"], (*at, "id")) if "id" in node else (),
+            keep_alive_seconds=keep_alive.get("everySeconds"),
+            keep_alive_comment=keep_alive.get("comment", ""),
+            frames=frames,
+            end=frozenset(State(state) for state in node.get("end", ())),
+            words=self._words,
+        )
+
+    def _callback(self, node: dict[str, Any], at: At) -> Callback:
+        trigger = node.get("trigger", list(TERMINAL))
+        names = trigger if isinstance(trigger, Mapping) else dict.fromkeys(trigger)
+        return Callback(
+            trigger={State(state): event for state, event in names.items()},
+            view=self.view(node["view"], (*at, "view"), self._words, None),
+            headers=self.headers(node.get("headers"), (*at, "headers")),
+            sign=self._sign(node["sign"], (*at, "sign")) if "sign" in node else None,
+            timeout_seconds=node.get("timeoutSeconds", 15),
+            delivered=self.condition(node.get("delivered"), (*at, "delivered")),
+            retry_after_seconds=tuple(node.get("retry", {}).get("afterSeconds", ())),
+        )
+
+    def _sign(self, node: dict[str, Any], at: At) -> Sign:
+        return Sign(
+            when=self.condition(node.get("when"), (*at, "when")),
+            key=self.expression(node["key"], (*at, "key")),
+            message=self.text(node["message"], (*at, "message")),
+            encoding=node["encoding"],
+            headers=self.headers(node["headers"], (*at, "headers")),
+            tolerance_seconds=node.get("toleranceSeconds", 300),
+        )
+
+    def _assets(self, node: dict[str, Any], at: At) -> Assets:
+        renew = None
+        if "renew" in node:
+            inner, place = node["renew"], (*at, "renew")
+            renew = Renew(
+                operation=self._operation(inner["operation"], (*place, "operation")),
+                url=self.place(inner["url"], (*place, "url")),
+                lifetime_seconds=inner["lifetimeSeconds"],
+                reply=self._view(inner["reply"], (*place, "reply"), of_job=False),
+            )
+        return Assets(
+            url=self.text(node["url"], (*at, "url")),
+            lifetime_seconds=node.get("lifetimeSeconds"),
+            needs_key=node.get("needsKey", False),
+            expired=node.get("expired", "expired"),
+            renew=renew,
+        )
+
+    def _model_operations(self, node: dict[str, Any], at: At) -> tuple[ModelOperation, ...]:
+        found = []
+        for key in ("list", "details"):
+            if key in node:
+                inner, place = node[key], (*at, key)
+                found.append(
+                    ModelOperation(
+                        operation=self._operation(inner["operation"], (*place, "operation")),
+                        model=self.place(inner["model"], (*place, "model")) if "model" in inner else None,
+                        reply=self._view(inner["reply"], (*place, "reply"), of_job=False),
+                    )
+                )
+        return tuple(found)
+
+    def _upload(self, node: dict[str, Any], at: At) -> Upload:
+        return Upload(
+            operations=self._operations(node["operations"], (*at, "operations")),
+            content=self.place(node["content"], (*at, "content")) if "content" in node else (),
+            name=self.place(node["name"], (*at, "name")) if "name" in node else (),
+            folder=self.place(node["folder"], (*at, "folder")) if "folder" in node else (),
+            url=self.text(node["url"], (*at, "url")),
+            lifetime_seconds=node.get("lifetimeSeconds"),
+            reply=self._view(node["reply"], (*at, "reply"), of_job=False),
+        )
+
+    # --- errors and failures ---
+
+    def _error_name(self, name: str, at: At) -> None:
+        names = {*self._node.get("errors", {}), *ENGINE_ERRORS}
+        if name not in names:
+            self.problem(at, f'there is no error "{name}"; {suggestion(name, names)}')
+
+    def _catalogue(self, node: dict[str, Any], at: At) -> Catalogue:
+        rules = {
+            name: tuple(self._rule(name, entry, (*at, name, index)) for index, entry in enumerate(entries))
+            for name, entries in node.items()
+            if not name.startswith("x-")
+        }
+        return Catalogue(rules, tuple(self._node.get("errorTransports", ("http",))))
+
+    def _rule(self, name: str, node: dict[str, Any], at: At) -> ErrorRule:
+        operations = node.get("operations")
+        return ErrorRule(
+            name=name,
+            operations=None if operations is None else frozenset(self._operations(operations, (*at, "operations"))),
+            when=self.condition(node.get("when"), (*at, "when")),
+            http=node["http"],
+            headers=self.headers(node.get("headers"), (*at, "headers")),
+            body=self.template(node.get("body"), (*at, "body")),
+            message=self.template(node.get("message"), (*at, "message")),
+            committed=node.get("committed", "no"),
+            retry=node.get("retry", "never"),
+            transport=node.get("transport"),
+        )
+
+    def _failures(self, node: dict[str, Any], at: At) -> dict[str, Failure]:
+        shares = {"full": 1.0, "none": 0.0}
+        return {
+            name: Failure(
+                name=name,
+                code=entry.get("code"),
+                message=self.template(entry.get("message"), (*at, name, "message")),
+                refund=shares[refund] if (refund := entry.get("refund", "none")) in shares else float(refund),
+            )
+            for name, entry in node.items()
+            if not name.startswith("x-")
+        }

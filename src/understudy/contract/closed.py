@@ -1,0 +1,85 @@
+"""Hold a file against the closed schema of its format, and name each key that is wrong with the nearest valid one."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+from importlib import resources
+from typing import Any
+
+from understudy.contract.codecs import dump_json
+from understudy.contract.loader import Document
+from understudy.contract.validation import compile_schema
+from understudy.errors import suggestion
+from understudy.lifecycle import Json
+
+
+@functools.cache
+def _schema(name: str) -> tuple[Json, Any]:
+    text = resources.files("understudy.contract").joinpath(f"schemas/{name}.json").read_text(encoding="utf-8")
+    schema = json.loads(text)
+    return schema, compile_schema(schema)
+
+
+def check_closed(document: Document, schema_name: str, at: tuple[str, ...] = ()) -> bool:
+    """Note every problem of (a part of) a document with the schema of its format.
+
+    Args:
+        document: The file.
+        schema_name: `openapi`, `x-jobs`, `recording`, `behaviour` or `scenario`.
+        at: Where in the file the part begins.
+
+    Returns:
+        Whether the rest can be compiled: nothing is wrong but keys that nobody knows.
+    """
+    schema, validator = _schema(schema_name)
+    value = document.data
+    for key in at:
+        value = value[key]
+    errors = list(validator.iter_errors(value))
+    misspelt = {tuple(error.instance_path) for error in errors if error.kind.name == "additionalProperties"}
+    usable = True
+    for error in errors:
+        place = (*at, *error.instance_path)
+        if error.kind.name == "additionalProperties":
+            allowed = _allowed(schema, error.schema_path)
+            for key in error.kind.as_dict()["unexpected"]:
+                document.problem((*place, key), f'unknown key "{key}"; {suggestion(key, allowed)}')
+            continue
+        usable = False
+        # the misspelt key is most likely the missing one: one problem, not two
+        if not (error.kind.name == "required" and tuple(error.instance_path) in misspelt):
+            document.problem(place, _text(error, place))
+    return usable
+
+
+def _allowed(schema: Json, path: Iterable[str | int]) -> list[str]:
+    """Return the keys that the schema object above the end of a schema path knows."""
+    node = schema
+    for part in list(path)[:-1]:
+        node = node[part]
+    return list(node.get("properties", ()))
+
+
+def _text(error: Any, place: tuple[str | int, ...]) -> str:
+    details = error.kind.as_dict()
+    name = f'"{place[-1]}"' if place else "the file"
+    match error.kind.name:
+        case "required":
+            return f'{name} lacks "{details["property"]}"'
+        case "type":
+            expected = " or ".join(details["types"])
+            return f"{name} must be {expected}, not {_shown(error.instance)}"
+        case "enum":
+            options = [str(option) for option in details["options"]]
+            return f"{name} cannot be {_shown(error.instance)}; {suggestion(str(error.instance), options)}"
+        case "falseSchema":
+            return f"{name} cannot stand beside the other keys here"
+        case _:
+            return f"{name}: {error.message if len(error.message) < 200 else error.kind.name}"
+
+
+def _shown(value: Json) -> str:
+    text = dump_json(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"

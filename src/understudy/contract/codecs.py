@@ -1,0 +1,183 @@
+"""The closed list of codecs: how a value goes onto the wire and, unless it is write-only, how it comes back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from understudy.errors import suggestion
+from understudy.lifecycle import Json
+
+
+class CodecError(Exception):
+    """A value cannot be encoded or decoded; the text says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One codec.
+
+    Attributes:
+        name: As it is written after the `|`.
+        render: From the job's value to the wire.
+        read: From the wire to the job's value; None for a write-only codec.
+        argument: The argument in parentheses, where it takes one.
+    """
+
+    name: str
+    render: Callable[[Any], Json]
+    read: Callable[[Any], Json] | None
+    argument: Json = None
+
+
+def dump_json(value: Json) -> str:
+    """Return compact JSON text, as every reply, callback and frame is written."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def parse_json(text: str | bytes) -> Json:
+    """Parse JSON text, and nothing that is not JSON (no NaN, no endless nesting).
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")
+
+
+def as_number(value: Json) -> float:
+    """Return a finite number, or raise CodecError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise CodecError("a number")
+    return value
+
+
+def _as_text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise CodecError("text")
+    return value
+
+
+def _read_json(value: Json) -> Json:
+    try:
+        return parse_json(_as_text(value))
+    except ValueError:
+        raise CodecError("JSON inside the text") from None
+
+
+def _whole(value: Json, factor: int = 1) -> int:
+    return round(as_number(value) * factor)
+
+
+def _divided(value: Json, factor: int) -> float:
+    return as_number(value) / factor
+
+
+def plain_number(value: float) -> float:
+    """Return a number as JSON should show it: `18` and not `18.0`."""
+    return int(value) if float(value).is_integer() else value
+
+
+def _read_number(value: Json) -> float:
+    try:
+        return plain_number(as_number(float(_as_text(value))))
+    except ValueError:
+        raise CodecError("a number inside the text") from None
+
+
+def _decimal(value: Json) -> str:
+    return format(Decimal(str(as_number(value))).normalize(), "f")
+
+
+def _iso(value: Json) -> str:
+    moment = datetime.fromtimestamp(as_number(value), tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _read_iso(value: Json) -> float:
+    try:
+        moment = datetime.fromisoformat(_as_text(value))
+    except ValueError:
+        raise CodecError("a time such as 2026-01-01T00:00:00Z") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _read_base64(value: Json) -> bytes:
+    text = _as_text(value).partition(";base64,")  # a data URI carries its media type in front
+    try:
+        return base64.b64decode(text[2] or text[0], validate=True)
+    except ValueError:
+        raise CodecError("base64 text") from None
+
+
+def _sha256hex(value: str | bytes) -> str:
+    return hashlib.sha256(value.encode() if isinstance(value, str) else value).hexdigest()
+
+
+def _same(value: Json) -> Json:
+    return value
+
+
+_PLAIN = {
+    codec.name: codec
+    for codec in (
+        Codec("json", dump_json, _read_json),
+        Codec("string", lambda value: value if isinstance(value, str) else dump_json(value), _read_number),
+        Codec("decimal", _decimal, _read_number),
+        Codec("epoch", _whole, as_number),
+        Codec("epochMs", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
+        Codec("iso", _iso, _read_iso),
+        Codec("seconds", _whole, as_number),
+        Codec("milliseconds", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
+        Codec("percent", lambda value: _whole(value, 100), lambda value: _divided(value, 100)),
+        Codec("base64", lambda value: base64.b64encode(value).decode(), _read_base64),
+        Codec("sha256hex", _sha256hex, None),
+        Codec("omit", _same, _same),
+    )
+}
+
+_WITH_ARGUMENT: dict[str, Callable[[Json], Codec]] = {
+    "default": lambda value: Codec("default", _same, lambda read: None if read == value else read, value),
+    "head": lambda count: Codec("head", lambda text: "/".join(str(text).split("/")[: int(count)]), None, count),
+}
+
+#: Every codec's name.
+CODECS = frozenset(_PLAIN) | frozenset(_WITH_ARGUMENT)
+
+
+def find_codec(name: str, argument: str | None) -> Codec:
+    """Return a codec by its name.
+
+    Args:
+        name: As written after the `|`.
+        argument: The text in its parentheses, or None.
+
+    Raises:
+        CodecError: There is none of that name, or its argument is missing, superfluous or not JSON.
+    """
+    if name not in CODECS:
+        raise CodecError(f'there is no codec "{name}"; {suggestion(name, CODECS)}')
+    if (name in _WITH_ARGUMENT) != (argument is not None):
+        raise CodecError(f'the codec "{name}" takes {"an" if name in _WITH_ARGUMENT else "no"} argument')
+    if argument is None:
+        return _PLAIN[name]
+    try:
+        value = parse_json(argument)
+    except ValueError:
+        raise CodecError(f'the argument of "{name}" must be JSON, not {argument}') from None
+    if name == "head" and not (isinstance(value, int) and value > 0):
+        raise CodecError('the argument of "head" must be a whole number above 0')
+    return _WITH_ARGUMENT[name](value)

@@ -1,0 +1,239 @@
+"""Compile what stands in a file: expressions, conditions, templates, wire words, views; and note what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from understudy.contract.conditions import Condition, parse_condition
+from understudy.contract.expressions import ROOTS, Expression, ExpressionError, Place, parse_expression, parse_place
+from understudy.contract.loader import Document
+from understudy.contract.templates import (
+    SPECIAL,
+    Each,
+    Either,
+    JsonText,
+    Leaf,
+    List,
+    Literal,
+    Match,
+    Object,
+    Path,
+    Template,
+    Text,
+    merge,
+)
+from understudy.contract.views import View, Word, Words
+from understudy.errors import suggestion
+from understudy.lifecycle import Json, State
+
+At = tuple[str | int, ...]
+
+Report = Callable[[Path, str], None]
+
+_EMBEDDED = re.compile(r"\{(\$[^{}]*)\}")
+
+
+def compile_template(node: Json, at: Path, report: Report) -> Template:
+    """Compile a template.
+
+    Args:
+        node: The template as it stands in the file.
+        at: Where it stands.
+        report: Called with a place and a text for each thing that is wrong.
+
+    Returns:
+        The template; parts that are wrong are literals in it.
+    """
+    if isinstance(node, str):
+        return _compile_text(node, at, report)
+    if isinstance(node, list):
+        return List(tuple(compile_template(item, (*at, index), report) for index, item in enumerate(node)))
+    if not isinstance(node, dict):
+        return Literal(node)
+    for key in node:
+        if key.startswith("$") and key not in SPECIAL:
+            report((*at, key), f'there is no template node "{key}"; {suggestion(key, SPECIAL)}')
+            return Literal(None)
+    special = next((key for key in node if key in SPECIAL - {"$spread"}), None)
+    if special is not None:
+        return _compile_special(special, node, at, report)
+    spread = None
+    if "$spread" in node:
+        inner = _compile_text(str(node["$spread"]), (*at, "$spread"), report)
+        if isinstance(inner, Leaf):
+            spread = inner
+        else:
+            report((*at, "$spread"), '"$spread" takes one expression')
+    members = tuple((key, compile_template(item, (*at, key), report)) for key, item in node.items() if key != "$spread")
+    if spread is None and all(isinstance(inner, Literal) for _, inner in members):
+        return Literal({key: inner.value for key, inner in members if isinstance(inner, Literal)})
+    return Object(members, spread)
+
+
+def _compile_special(special: str, node: dict[str, Json], at: Path, report: Report) -> Template:
+    allowed = {"$each", "do"} if special == "$each" else {special}
+    for key in node.keys() - allowed:
+        report((*at, key), f'"{key}" cannot stand beside "{special}"')
+    content, place = node[special], (*at, special)
+    if special == "$match":
+        return Match(content)
+    if special == "$json":
+        return JsonText(compile_template(content, place, report))
+    if special == "$either":
+        if not isinstance(content, list) or not content:
+            report(place, '"$either" takes a list of templates')
+            return Literal(None)
+        return Either(tuple(compile_template(item, (*place, index), report) for index, item in enumerate(content)))
+    source = _compile_text(str(content), place, report)
+    name = source.expression.path[-1] if isinstance(source, Leaf) and source.expression.path else str(content)[1:]
+    variable = name.removesuffix("s")
+    if not isinstance(source, Leaf) or variable not in ROOTS or not name.endswith("s") or "do" not in node:
+        report(place, '"$each" takes a list such as $jobs, $job.outputs, $job.logs or $models, and "do" a template')
+        return Literal(None)
+    return Each(source, variable, compile_template(node["do"], (*at, "do"), report))
+
+
+def _compile_text(text: str, at: Path, report: Report) -> Template:
+    if text.startswith("$$"):
+        return Literal(text[1:])
+    try:
+        if text.startswith("$"):
+            expression = parse_expression(text)
+            return Leaf(expression, any(codec.name == "omit" for codec in expression.codecs))
+        return compile_text(text)
+    except ExpressionError as error:
+        report(at, str(error))
+        return Literal(None)
+
+
+def compile_text(text: str) -> Text | Literal:
+    """Compile a string with `{$…}` in it.
+
+    Raises:
+        ExpressionError: One of the expressions is none.
+    """
+    pieces = _EMBEDDED.split(text)
+    if len(pieces) == 1:
+        return Literal(text)
+    return Text(tuple(parse_expression(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece))
+
+
+class Compiler:
+    """Compiles expressions, conditions and templates, and notes in the document what is wrong with them."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def problem(self, at: At, text: str) -> None:
+        """Note a problem."""
+        self._document.problem(at, text)
+
+    def place(self, node: Json, at: At) -> Place:
+        """Compile a place: an expression, a literal, or a list of which the first that exists counts."""
+        try:
+            return parse_place(node)
+        except ExpressionError as error:
+            self.problem(at, str(error))
+            return ()
+
+    def expression(self, node: Json, at: At) -> Expression:
+        """Compile one expression."""
+        try:
+            return parse_expression(str(node))
+        except ExpressionError as error:
+            self.problem(at, str(error))
+            return Expression(str(node), "now", (), None, ())
+
+    def condition(self, node: Json, at: At) -> Condition | None:
+        """Compile a condition; None where there is none."""
+        if node is None:
+            return None
+        try:
+            return parse_condition(str(node))
+        except ExpressionError as error:
+            self.problem(at, str(error))
+            return None
+
+    def template(self, node: Json, at: At) -> Template:
+        """Compile a template."""
+        return compile_template(node, at, self.problem)
+
+    def text(self, node: Json, at: At) -> Text:
+        """Compile a string with expressions in it."""
+        try:
+            text = compile_text(str(node))
+        except ExpressionError as error:
+            self.problem(at, str(error))
+            return Text(())
+        return text if isinstance(text, Text) else Text((text.value,))
+
+    def headers(self, node: Json, at: At) -> tuple[tuple[str, Template], ...]:
+        """Compile the templates of headers."""
+        return tuple((name, self.template(value, (*at, name))) for name, value in (node or {}).items())
+
+    def words(self, node: dict[str, Any], at: At) -> Words:
+        """Compile the wire words of the states."""
+        by_state: dict[State, tuple[Word, ...]] = {}
+        for state in State:
+            entries = []
+            for index, entry in enumerate(node.get(state, ())):
+                if isinstance(entry, dict):
+                    when = self.condition(entry.get("when"), (*at, state, index, "when"))
+                    entries.append(Word(entry.get("word"), when, "word" in entry))
+                else:
+                    entries.append(Word(entry))
+            if entries:
+                by_state[state] = tuple(entries)
+        return Words(by_state, node.get("unknown", "active"))
+
+    def view(
+        self, node: dict[str, Any], at: At, words: Words, success: Condition | None, *, of_job: bool = True
+    ) -> View:
+        """Compile a view.
+
+        Args:
+            node: As it stands in the file.
+            at: Where it stands.
+            words: The wire words, unless the view has its own.
+            success: What makes an answer a success, unless the view has its own criterion.
+            of_job: Whether it can differ by the state of a job.
+        """
+        http = node.get("http", 200)
+        statuses = http if isinstance(http, dict) else {"default": http}
+        if "states" in node:
+            words = self.words(node["states"], (*at, "states"))
+        own = self.condition(node.get("successCriteria"), (*at, "successCriteria"))
+        base = node.get("body")
+        by_state = {state: body for state, body in node.get("bodyByState", {}).items() if state in set(State)}
+        by_condition = node.get("bodyWhen", ())
+        self.template(base, (*at, "body"))
+        for state, body in by_state.items():
+            self.template(body, (*at, "bodyByState", state))
+        conditions = [
+            (self.condition(entry["when"], (*at, "bodyWhen", index, "when")), entry["body"])
+            for index, entry in enumerate(by_condition)
+        ]
+        for index, (_, body) in enumerate(conditions):
+            self.template(body, (*at, "bodyWhen", index, "body"))
+        states: list[State | None] = [None, *State] if of_job else [None]
+        variants = {}
+        for state in states:
+            plain = merge(base, by_state[state]) if state in by_state else base
+            special = [(when, _silent(merge(plain, body))) for when, body in conditions]
+            variants[state] = (*special, (None, _silent(plain)))
+        return View(
+            name=".".join(str(part) for part in at[2:]),
+            http={None: statuses.get("default", 200)}
+            | {State(key): value for key, value in statuses.items() if key in set(State)},
+            headers=self.headers(node.get("headers"), (*at, "headers")),
+            variants=variants,
+            words=words,
+            success=own or success,
+        )
+
+
+def _silent(node: Json) -> Template:
+    """Compile what has been compiled in its parts, and its problems noted, before."""
+    return compile_template(node, (), lambda at, text: None)

@@ -1,0 +1,176 @@
+"""Conditions, such as `$response.body#/code == 200`: expressions and literals, compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from understudy.contract.codecs import parse_json
+from understudy.contract.expressions import EXPRESSION, ExpressionError, Scope, parse_expression
+from understudy.lifecycle import Json
+
+#: A regular expression looks at no more than this many characters.
+MAX_MATCHED_CHARACTERS = 1000
+
+Operand = Callable[[Scope], Any]
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<expression>" + re.sub(r"\?P<\w+>", "?:", EXPRESSION) + r")"
+    r"|(?P<literal>\"(?:[^\"\\]|\\.)*\"|'[^']*'|-?\d+(?:\.\d+)?|true\b|false\b|null\b)"
+    r"|(?P<operator>==|!=|<=|>=|&&|\|\||[<>!()~]))"
+)
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A compiled condition; call `holds` with a scope."""
+
+    text: str
+    holds: Callable[[Scope], bool]
+
+
+def parse_condition(text: str) -> Condition:
+    """Compile a condition.
+
+    Args:
+        text: Such as `$statusCode == 200 && $response.body#/done`.
+
+    Raises:
+        ExpressionError: It is none.
+    """
+    tokens: list[tuple[str, str]] = []
+    position = 0
+    while text[position:].strip():
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ExpressionError(f'the condition "{text}" cannot be read from "{text[position:].strip()}" on')
+        tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
+        position = match.end()
+    parser = _Parser(text, tokens)
+    holds = parser.either()
+    parser.end()
+    return Condition(text, lambda scope: _truth(holds(scope)))
+
+
+def same(left: Json, right: Json) -> bool:
+    """Compare two JSON values with their types: 1 is not true, and 2 is not "2"."""
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _truth(value: Any) -> bool:
+    return value is not None and value is not False
+
+
+class _Parser:
+    """Recursive descent over `||`, `&&`, `!`, comparisons and parentheses."""
+
+    def __init__(self, text: str, tokens: list[tuple[str, str]]) -> None:
+        self._text = text
+        self._tokens = tokens
+
+    def _peek(self) -> str | None:
+        return self._tokens[0][1] if self._tokens and self._tokens[0][0] == "operator" else None
+
+    def _take(self) -> tuple[str, str]:
+        if not self._tokens:
+            raise ExpressionError(f'the condition "{self._text}" ends too early')
+        return self._tokens.pop(0)
+
+    def end(self) -> None:
+        if self._tokens:
+            raise ExpressionError(f'the condition "{self._text}" has "{self._tokens[0][1]}" too much')
+
+    def either(self) -> Operand:
+        parts = [self._both()]
+        while self._peek() == "||":
+            self._take()
+            parts.append(self._both())
+        return parts[0] if len(parts) == 1 else lambda scope: any(_truth(part(scope)) for part in parts)
+
+    def _both(self) -> Operand:
+        parts = [self._not()]
+        while self._peek() == "&&":
+            self._take()
+            parts.append(self._not())
+        return parts[0] if len(parts) == 1 else lambda scope: all(_truth(part(scope)) for part in parts)
+
+    def _not(self) -> Operand:
+        if self._peek() == "!":
+            self._take()
+            inner = self._not()
+            return lambda scope: not _truth(inner(scope))
+        return self._comparison()
+
+    def _comparison(self) -> Operand:
+        left = self._operand()
+        operator = self._peek()
+        if operator == "~":
+            return self._matching(left)
+        if operator not in ("==", "!=", *_COMPARE):
+            return left
+        self._take()
+        right = self._operand()
+        if operator == "==":
+            return lambda scope: same(left(scope), right(scope))
+        if operator == "!=":
+            return lambda scope: not same(left(scope), right(scope))
+        return _ordered(_COMPARE[operator], left, right)
+
+    def _matching(self, left: Operand) -> Operand:
+        self._take()
+        kind, text = self._take()
+        if kind != "literal" or text[0] not in "\"'":
+            raise ExpressionError(f'after "~" in "{self._text}" a regular expression in quotes is expected')
+        try:
+            pattern = re.compile(_literal(text))
+        except re.error as error:
+            raise ExpressionError(f"{text} is no regular expression: {error}") from None
+
+        def matches(scope: Scope) -> bool:
+            value = left(scope)
+            return isinstance(value, str) and pattern.search(value[:MAX_MATCHED_CHARACTERS]) is not None
+
+        return matches
+
+    def _operand(self) -> Operand:
+        kind, text = self._take()
+        if kind == "expression":
+            return parse_expression(text).value
+        if kind == "literal":
+            value = _literal(text)
+            return lambda scope: value
+        if text != "(":
+            raise ExpressionError(f'"{text}" in the condition "{self._text}" stands where a value is expected')
+        inner = self.either()
+        if self._peek() != ")":
+            raise ExpressionError(f'the condition "{self._text}" lacks a ")"')
+        self._take()
+        return inner
+
+
+def _ordered(compare: Callable[[Any, Any], bool], left: Operand, right: Operand) -> Operand:
+    def holds(scope: Scope) -> bool:
+        first, second = left(scope), right(scope)
+        numbers = all(isinstance(value, int | float) for value in (first, second))
+        texts = all(isinstance(value, str) for value in (first, second))
+        return (numbers or texts) and compare(first, second)
+
+    return holds
+
+
+def _literal(text: str) -> Any:
+    if text[0] == "'":
+        return text[1:-1]
+    try:
+        return parse_json(text)
+    except ValueError:  # a regular expression may hold a backslash that JSON does not know
+        return text[1:-1]

@@ -1,0 +1,303 @@
+"""A contract, compiled: plain data that the fake and the client read; the manual of the format explains each part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from understudy.contract.catalogue import Catalogue
+from understudy.contract.conditions import Condition
+from understudy.contract.expressions import Expression, Place
+from understudy.contract.loader import Document
+from understudy.contract.operations import Operation, Router
+from understudy.contract.templates import Template, Text
+from understudy.contract.views import View, Words
+from understudy.lifecycle import Json, State
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """An operation that blocks until the job ends."""
+
+    when: Condition | None
+    max_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Operations that make jobs."""
+
+    operations: tuple[str, ...]
+    model: Place
+    input: Place
+    count: Place
+    callback_url: Place
+    claims: frozenset[str]
+    late: bool
+    sync: Sync | None
+    reply: View
+
+
+class Pace(NamedTuple):
+    """Poll every so often until so long after the create; None is for ever."""
+
+    until_seconds: float | None
+    every_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The operation that tells how a job is."""
+
+    operation: str
+    id: Place
+    reply: View
+    invisible_error: str | None
+    invisible_seconds: float
+    poll: tuple[Pace, ...]
+    give_up_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The operation that stops a job."""
+
+    operation: str
+    id: Place
+    states: frozenset[State]
+    reply: View
+    refused: View
+
+
+class Filter(NamedTuple):
+    """A list shows what equals the request's value, or one of `otherwise` when the request has none."""
+
+    by: Expression
+    value: Place
+    otherwise: tuple[Json, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The operation that lists jobs."""
+
+    operation: str
+    filters: tuple[Filter, ...]
+    reply: View
+
+
+class Frame(NamedTuple):
+    """One server-sent event."""
+
+    event: str
+    data: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The operation that streams server-sent events."""
+
+    operation: str
+    scope: Literal["account", "job"]
+    id: Place
+    keep_alive_seconds: float | None
+    keep_alive_comment: str
+    frames: Mapping[State, tuple[Frame, ...]]
+    end: frozenset[State]
+    words: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """How a callback is signed."""
+
+    when: Condition | None
+    key: Expression
+    message: Text
+    encoding: Literal["base64", "hex"]
+    headers: tuple[tuple[str, Template], ...]
+    tolerance_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What the provider sends by itself."""
+
+    trigger: Mapping[State, str | None]
+    view: View
+    headers: tuple[tuple[str, Template], ...]
+    sign: Sign | None
+    timeout_seconds: float
+    delivered: Condition | None
+    retry_after_seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The operation that makes a fresh link to a result file."""
+
+    operation: str
+    url: Place
+    lifetime_seconds: float
+    reply: View
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Where result files come from."""
+
+    url: Text
+    lifetime_seconds: float | None
+    needs_key: bool
+    expired: str
+    renew: Renew | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A way in which a job fails; `refund` is the share of the cost that comes back."""
+
+    name: str
+    code: str | int | None
+    message: Template
+    refund: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the document says of a model."""
+
+    id: str
+    schema: Json
+    title: str | None
+    description: str | None
+    defaults: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOperation:
+    """An operation about the models; `model` is where one of them is named, None for the list."""
+
+    operation: str
+    model: Place | None
+    reply: View
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Operations that take a file."""
+
+    operations: tuple[str, ...]
+    content: Place
+    name: Place
+    folder: Place
+    url: Text
+    lifetime_seconds: float | None
+    reply: View
+
+
+class Rate(NamedTuple):
+    """At most `most` requests to any of `operations` in `per_seconds`, by account."""
+
+    operations: frozenset[str]
+    most: int
+    per_seconds: float
+
+
+class Price(NamedTuple):
+    """What a job costs when `when` holds."""
+
+    when: Condition | None
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobType:
+    """One kind of job: an entry of `x-jobs`."""
+
+    name: str
+    id: str
+    words: Words
+    success: Condition | None
+    creates: tuple[Create, ...]
+    status: Status | None
+    cancel: Cancel | None
+    listing: Listing | None
+    events: Events | None
+    callback: Callback | None
+    outputs: Template | None
+    assets: Assets | None
+    errors: Catalogue
+    failures: Mapping[str, Failure]
+    models: Mapping[str, ModelInfo]
+    model_operations: tuple[ModelOperation, ...]
+    replies: Mapping[str, View]
+    uploads: tuple[Upload, ...]
+    rates: tuple[Rate, ...]
+    concurrent_jobs: int | None
+    unit: str
+    usd_per_unit: float | None
+    prices: tuple[Price, ...]
+    retention_seconds: float | None
+
+    def with_defaults(self, model: str | None, given: dict[str, Json] | None) -> dict[str, Json]:
+        """Return an input with the defaults of its model filled in."""
+        info = self.models.get(model or "")
+        return {**(info.defaults if info else {}), **(given or {})}
+
+    def operation_ids(self) -> dict[str, str]:
+        """Return the operations of this kind of job, and the part of `x-jobs` that each belongs to."""
+        ids = {operation: "create" for create in self.creates for operation in create.operations}
+        for part, value in (
+            ("status", self.status),
+            ("cancel", self.cancel),
+            ("list", self.listing),
+            ("events", self.events),
+            ("renew", self.assets.renew if self.assets else None),
+        ):
+            if value is not None:
+                ids[value.operation] = part
+        ids.update((entry.operation, "models") for entry in self.model_operations)
+        ids.update((operation, "replies") for operation in self.replies)
+        ids.update((operation, "files") for upload in self.uploads for operation in upload.operations)
+        return ids
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a provider promises.
+
+    Attributes:
+        name: The provider, as its folder is called.
+        folder: Where it was read from.
+        document: The OpenAPI document.
+        operations: operationId → operation.
+        router: Finds the operation of a request.
+        job_types: Name → kind of job.
+    """
+
+    name: str
+    folder: Path
+    document: Document
+    operations: Mapping[str, Operation]
+    router: Router = field(repr=False)
+    job_types: Mapping[str, JobType]
+
+    @property
+    def job_type(self) -> JobType:
+        """The first kind of job, which a client means unless told otherwise."""
+        return next(iter(self.job_types.values()))
+
+    def job_type_of(self, operation: str) -> JobType:
+        """Return the kind of job that an operation belongs to; the first where none claims it."""
+        for job_type in self.job_types.values():
+            if operation in job_type.operation_ids():
+                return job_type
+        return self.job_type
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The URLs of all servers, the main one first."""
+        return tuple(dict.fromkeys(operation.server for operation in self.operations.values()))

@@ -1,0 +1,205 @@
+"""Read the OpenAPI part of a contract: operations, parameters, bodies, security."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from understudy.contract.expressions import Expression
+from understudy.contract.loader import Document, pointer_parts
+from understudy.contract.model import Create, ModelInfo
+from understudy.contract.operations import Operation, Router, Security, path_names, server_url
+from understudy.contract.validation import BodyCheck, Parameter, SchemaCheck
+from understudy.errors import suggestion
+from understudy.lifecycle import Json
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+
+_NUMERIC = {"integer", "number", "boolean"}
+
+
+class OpenApi:
+    """The OpenAPI part of one document.
+
+    Args:
+        document: The file; problems are noted in it.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._data: dict[str, Any] = document.data
+        self._components: Json = self._data.get("components", {})
+        self._check_references(self._data, ())
+        self.operations: dict[str, Operation] = {}
+        self._spanning: dict[str, frozenset[str]] = {}
+        for path, item in self._data.get("paths", {}).items():
+            self._read_path(path, self.resolve(item))
+        self.router = Router(self.operations.values(), self._spanning)
+
+    def resolve(self, node: Json) -> Json:
+        """Follow `$ref` within the document; what leads nowhere is an empty object."""
+        for _ in range(20):
+            if not isinstance(node, Mapping) or not isinstance(node.get("$ref"), str):
+                return node
+            node = self._target(node["$ref"])
+        return {}
+
+    def _target(self, reference: str) -> Json:
+        found: Json = self._data
+        for part in pointer_parts(reference):
+            if isinstance(found, list) and part.isdigit() and int(part) < len(found):
+                found = found[int(part)]
+            elif isinstance(found, Mapping) and part in found:
+                found = found[part]
+            else:
+                return {}
+        return found
+
+    def _check_references(self, node: Json, at: tuple[str | int, ...]) -> None:
+        if isinstance(node, list):
+            for index, item in enumerate(node):
+                self._check_references(item, (*at, index))
+        elif isinstance(node, Mapping) and at != ("x-jobs",):
+            reference = node.get("$ref")
+            if isinstance(reference, str) and reference.startswith("#") and self._target(reference) == {}:
+                parent, _, name = reference.rpartition("/")
+                options = self._target(parent)
+                hint = suggestion(name, options) if isinstance(options, Mapping) else ""
+                self._document.problem((*at, "$ref"), f'"{reference}" leads nowhere; {hint}')
+            for key, item in node.items():
+                self._check_references(item, (*at, key))
+
+    def _read_path(self, path: str, item: Json) -> None:
+        for method in METHODS:
+            if method not in item:
+                continue
+            at = ("paths", path, method)
+            node = item[method]
+            name = node.get("operationId")
+            if name is None:
+                self._document.problem(at, f'"{method} {path}" lacks "operationId"')
+                continue
+            if name in self.operations:
+                self._document.problem((*at, "operationId"), f'the operationId "{name}" stands twice')
+            servers = node.get("servers") or item.get("servers") or self._data.get("servers") or [{"url": "/"}]
+            parameters = [self.resolve(entry) for entry in (*item.get("parameters", ()), *node.get("parameters", ()))]
+            self._check_path_parameters(path, parameters, at)
+            operation = Operation(
+                id=name,
+                method=method.upper(),
+                server=server_url(servers[0]),
+                path=path,
+                security=self._security(node.get("security", self._data.get("security", [])), at),
+                parameters=tuple(self._parameter(entry) for entry in parameters if entry.get("in") != "cookie"),
+                body=self._body(self.resolve(node.get("requestBody"))),
+                responses=self._responses(node.get("responses", {})),
+            )
+            self.operations[name] = operation
+            spanning = {entry["name"] for entry in parameters if entry.get("x-segments") == "many"}
+            self._spanning[operation.route] = frozenset(spanning)
+
+    def _check_path_parameters(self, path: str, parameters: list[Json], at: tuple[str, ...]) -> None:
+        declared = {entry.get("name") for entry in parameters if entry.get("in") == "path"}
+        for name in path_names(path):
+            if name not in declared:
+                self._document.problem(at, f'the path parameter "{name}" is not declared; {suggestion(name, declared)}')
+
+    def _security(self, requirements: Json, at: tuple[str, ...]) -> tuple[Security, ...]:
+        schemes = self._components.get("securitySchemes", {})
+        found: list[Security] = []
+        for requirement in requirements:
+            if not requirement:
+                return ()  # an empty requirement: no key is needed
+            name = next(iter(requirement))
+            if name not in schemes:
+                self._document.problem(
+                    (*at, "security"), f'there is no security scheme "{name}"; {suggestion(name, schemes)}'
+                )
+                continue
+            scheme = self.resolve(schemes[name])
+            if scheme.get("type") == "apiKey":
+                found.append(Security(scheme.get("in", "header"), scheme.get("name", ""), ""))
+            else:
+                word = scheme.get("scheme", "Bearer") if scheme.get("type") == "http" else "Bearer"
+                found.append(Security("header", "Authorization", word))
+        return tuple(found)
+
+    def _parameter(self, node: Json) -> Parameter:
+        schema = node.get("schema")
+        kind = self.resolve(schema or {}).get("type")
+        return Parameter(
+            name=node.get("name", ""),
+            place=node.get("in", "query"),
+            required=bool(node.get("required")),
+            check=None if schema is None else SchemaCheck(schema, self._components),
+            numeric=kind in _NUMERIC,
+        )
+
+    def _body(self, node: Json) -> BodyCheck | None:
+        if not node:
+            return None
+        content = node.get("content", {})
+        schema = next((media.get("schema") for media in content.values() if "schema" in media), None)
+        mapping = self._mapping(schema)
+        whole = self.resolve(schema) if schema is not None else {}
+        return BodyCheck(
+            media_types=tuple(content),
+            required=bool(node.get("required")),
+            check=None if schema is None else SchemaCheck(schema, self._components),
+            discriminator=whole.get("discriminator", {}).get("propertyName"),
+            models={model: SchemaCheck({"$ref": target}, self._components) for model, target in mapping.items()},
+        )
+
+    def _mapping(self, schema: Json) -> Mapping[str, str]:
+        mapping: dict[str, str] = self.resolve(schema or {}).get("discriminator", {}).get("mapping", {})
+        return {
+            model: target if "#" in target else f"#/components/schemas/{target}" for model, target in mapping.items()
+        }
+
+    def models(self, create: Create) -> dict[str, ModelInfo]:
+        """Return the models that the body of a create is told apart by, with the schema of a whole body each."""
+        operation = create.operations[0]
+        for item in self._data.get("paths", {}).values():
+            for method in METHODS:
+                node = self.resolve(item).get(method, {})
+                if node.get("operationId") != operation:
+                    continue
+                content = self.resolve(node.get("requestBody") or {}).get("content", {})
+                schema = next((media.get("schema") for media in content.values()), None)
+                return {
+                    model: self._model(model, self.resolve({"$ref": target}), create)
+                    for model, target in self._mapping(schema).items()
+                }
+        return {}
+
+    def _model(self, model: str, whole: Json, create: Create) -> ModelInfo:
+        node = whole
+        for item in create.input:
+            for name in (item.pointer or ()) if isinstance(item, Expression) else ():
+                node = self.resolve(node.get("properties", {}).get(name, {}))
+        return ModelInfo(model, whole, whole.get("title"), whole.get("description"), self._defaults(node))
+
+    def _defaults(self, schema: Json) -> dict[str, Json]:
+        """Return the defaults of an object's properties, those of `allOf` parts included."""
+        found: dict[str, Json] = {}
+        for part in schema.get("allOf", ()):
+            found.update(self._defaults(self.resolve(part)))
+        for name, node in schema.get("properties", {}).items():
+            resolved = self.resolve(node)
+            if "default" in resolved:
+                found[name] = resolved["default"]
+        return found
+
+    def _responses(self, responses: Json) -> dict[str, SchemaCheck]:
+        checks = {}
+        for status, response in responses.items():
+            for media_type, media in self.resolve(response).get("content", {}).items():
+                if "json" in media_type and "schema" in media:
+                    checks[status] = SchemaCheck(media["schema"], self._components)
+        return checks
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL, in lower case and without its port."""
+    return (urlsplit(url).hostname or "").lower()

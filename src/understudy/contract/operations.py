@@ -1,0 +1,146 @@
+"""The operations of an OpenAPI document: where each is, what it takes, and which one a request is for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from understudy.contract.validation import BodyCheck, Parameter
+from understudy.lifecycle import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How a key is sent: one security scheme of OpenAPI.
+
+    Attributes:
+        place: `header` or `query`.
+        name: The header or query parameter.
+        scheme: The word before the key, such as `Bearer`; empty for a bare key.
+    """
+
+    place: str
+    name: str
+    scheme: str
+
+    def key_in(self, headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+        """Return the key that a request carries, or None."""
+        value = headers.get(self.name.lower()) if self.place == "header" else query.get(self.name)
+        if value is None or not self.scheme:
+            return value or None
+        scheme, _, key = value.partition(" ")
+        return key.strip() or None if scheme.lower() == self.scheme.lower() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Attributes:
+        id: The operationId.
+        method: In capitals.
+        server: The URL of its server, without a slash at the end.
+        path: The path template below the server.
+        security: Any one of these is needed; empty when none is.
+        parameters: What it takes in path, query and headers.
+        body: How its body is checked; None when it takes none.
+        responses: Status (`200`, `4XX`, `default`) → schema check of its JSON body, where it has a schema.
+    """
+
+    id: str
+    method: str
+    server: str
+    path: str
+    security: tuple[Security, ...]
+    parameters: tuple[Parameter, ...]
+    body: BodyCheck | None
+    responses: Mapping[str, Any]
+
+    @property
+    def route(self) -> str:
+        """The path template from the root of the host."""
+        return urlsplit(self.server).path.rstrip("/") + self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What a path leads to: `operation` is None when the path exists and the method does not."""
+
+    operation: Operation | None
+    path: Mapping[str, str]
+    methods: tuple[str, ...]
+
+
+class Router:
+    """Finds the operation of a request.
+
+    Literal segments win over parameters, and parameters that span segments come last.
+
+    Args:
+        operations: What there is.
+        spanning: For each route, the parameters that may hold a `/`.
+    """
+
+    def __init__(self, operations: Iterable[Operation], spanning: Mapping[str, frozenset[str]]) -> None:
+        by_route: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            by_route.setdefault(operation.route, {})[operation.method] = operation
+        self._literal = {route: methods for route, methods in by_route.items() if "{" not in route}
+        self._patterns = [
+            (_pattern(route, spanning.get(route, frozenset())), by_route[route])
+            for route in sorted(by_route.keys() - self._literal.keys(), key=lambda r: _rank(r, spanning.get(r, ())))
+        ]
+
+    def find(self, method: str, path: str) -> Routed | None:
+        """Return where a request leads, or None when there is no such path.
+
+        Args:
+            method: In capitals.
+            path: The raw path, percent-encoded as it came.
+        """
+        methods = self._literal.get(path)
+        if methods is not None:
+            return Routed(methods.get(method), {}, tuple(methods))
+        found: Routed | None = None
+        for pattern, methods in self._patterns:
+            match = pattern.fullmatch(path)
+            if match is None:
+                continue
+            values = {name.removeprefix("p_"): unquote(value) for name, value in match.groupdict().items()}
+            if method in methods:
+                return Routed(methods[method], values, tuple(methods))
+            found = found or Routed(None, values, tuple(methods))
+        return found
+
+
+_PARAMETER = re.compile(r"\{([^{}]+)\}")
+
+
+def _pattern(route: str, spanning: frozenset[str]) -> re.Pattern[str]:
+    pieces = _PARAMETER.split(route)
+    text = "".join(
+        (f"(?P<p_{piece}>.+)" if piece in spanning else f"(?P<p_{piece}>[^/]+)") if index % 2 else re.escape(piece)
+        for index, piece in enumerate(pieces)
+    )
+    return re.compile(text)
+
+
+def _rank(route: str, spanning: Iterable[str]) -> tuple[bool, list[int]]:
+    spans = any(f"{{{name}}}" in route for name in spanning)
+    return spans, [1 if "{" in segment else 0 for segment in route.split("/")]
+
+
+def path_names(path: str) -> list[str]:
+    """Return the names of the parameters in a path template."""
+    return _PARAMETER.findall(path)
+
+
+def server_url(server: Json) -> str:
+    """Return the URL of an OpenAPI server object, its variables at their defaults."""
+    url = str(server.get("url", ""))
+    for name, variable in server.get("variables", {}).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    return url.rstrip("/")

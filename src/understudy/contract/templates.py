@@ -1,0 +1,317 @@
+"""Templates: one description of a JSON value that the fake renders and the client reads backwards.
+
+A compiled template is a tree of the nodes below. Each can `render` itself over a scope, and `read` a value into a
+reading: a flat mapping from the path of an expression, such as `("job", "error", "code")`, to what stood there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from understudy.contract.codecs import CodecError, dump_json, parse_json
+from understudy.contract.conditions import same
+from understudy.contract.expressions import Expression, Scope
+from understudy.lifecycle import Json
+
+Path = tuple[str | int, ...]
+Reading = dict[Path, Json]
+
+
+#: The keys that make an object a template node of its own.
+SPECIAL = frozenset({"$match", "$json", "$spread", "$each", "$either"})
+
+
+class ReadError(Exception):
+    """A value is not what the template describes; `pointer` says where, the text what was expected."""
+
+    def __init__(self, pointer: Path, expected: str) -> None:
+        self.pointer = pointer
+        super().__init__(f"{expected} is expected at /{'/'.join(map(str, pointer))}")
+
+
+class Template(Protocol):
+    """A compiled template."""
+
+    def render(self, scope: Scope) -> Json:
+        """Return the JSON value over a scope."""
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        """Read a value backwards.
+
+        Args:
+            value: The value.
+            into: Gets what was found.
+            at: Where the value stands, for the error.
+
+        Raises:
+            ReadError: The value does not fit.
+        """
+
+
+class _Omitted:
+    """Stands for a member that is left out."""
+
+
+OMITTED = _Omitted()
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value that is always the same; it is not compared on reading."""
+
+    value: Json
+
+    def render(self, scope: Scope) -> Json:
+        return self.value
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A literal that tells this template from others: on reading it must be equal."""
+
+    value: Json
+
+    def render(self, scope: Scope) -> Json:
+        return self.value
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        if not same(value, self.value):
+            raise ReadError(at, dump_json(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One expression."""
+
+    expression: Expression
+    omit: bool
+
+    def render(self, scope: Scope) -> Json:
+        value = self.expression.value(scope)
+        return OMITTED if value is None and self.omit else value
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        if not self.expression.readable:
+            return
+        try:
+            decoded = self.expression.decoded(value)
+        except (CodecError, OverflowError) as error:
+            raise ReadError(at, str(error)) from None
+        if decoded is not None:
+            into[self.path] = decoded
+
+    @property
+    def path(self) -> Path:
+        """Where a reading keeps it."""
+        names = (int(name) if name.isdigit() else name for name in self.expression.path)
+        return (self.expression.root, *names)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string with expressions in it; it cannot be read back."""
+
+    parts: tuple[str | Expression, ...]
+
+    def render(self, scope: Scope) -> str:
+        return "".join(part if isinstance(part, str) else part.text_value(scope) for part in self.parts)
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        pass
+
+    def match(self, text: str) -> dict[str, str] | None:
+        """Return what stands at each expression's place (by its text) when `text` fits, else None."""
+        pattern = "".join(re.escape(part) if isinstance(part, str) else "(.+?)" for part in self.parts)
+        found = re.fullmatch(pattern, text, re.DOTALL)
+        names = [part.text for part in self.parts if isinstance(part, Expression)]
+        return dict(zip(names, found.groups(), strict=True)) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object; `spread` is an expression whose members stand beside the others."""
+
+    members: tuple[tuple[str, Template], ...]
+    spread: Leaf | None
+
+    def render(self, scope: Scope) -> dict[str, Json]:
+        value = {key: rendered for key, node in self.members if (rendered := node.render(scope)) is not OMITTED}
+        if self.spread is not None:
+            rest = self.spread.render(scope)
+            value.update((key, item) for key, item in (rest or {}).items() if key not in value)
+        return value
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        if not isinstance(value, Mapping):
+            raise ReadError(at, "an object")
+        for key, node in self.members:
+            if key in value:
+                node.read(value[key], into, (*at, key))
+            elif _needs(node):
+                raise ReadError((*at, key), "a member")
+        if self.spread is not None:
+            named = {key for key, _ in self.members}
+            self.spread.read({key: item for key, item in value.items() if key not in named}, into, at)
+
+
+def _needs(node: Template) -> bool:
+    """Whether a node tells its template from others, so that it may not be missing."""
+    return isinstance(node, Match) or (isinstance(node, Object) and any(_needs(inner) for _, inner in node.members))
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """A list of fixed length."""
+
+    items: tuple[Template, ...]
+
+    def render(self, scope: Scope) -> list[Json]:
+        return [item.render(scope) for item in self.items]
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        if not isinstance(value, list):
+            raise ReadError(at, "a list")
+        for index, (node, item) in enumerate(zip(self.items, value, strict=False)):
+            node.read(item, into, (*at, index))
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """One item for each element of a list."""
+
+    source: Leaf
+    variable: str
+    do: Template
+
+    def render(self, scope: Scope) -> list[Json]:
+        inner = dict(scope)
+        items = []
+        for element in self.source.expression.raw(scope) or ():
+            inner[self.variable] = element
+            items.append(self.do.render(inner))
+        return items
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        if not isinstance(value, list):
+            raise ReadError(at, "a list")
+        for index, item in enumerate(value):
+            inner: Reading = {}
+            self.do.read(item, inner, (*at, index))
+            for path, found in inner.items():
+                # what belongs to the element is kept under its index, the rest as it is
+                own = (*self.source.path, index, *path[1:]) if path[0] == self.variable else path
+                into[own] = found
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """JSON inside a string."""
+
+    inner: Template
+
+    def render(self, scope: Scope) -> str:
+        return dump_json(self.inner.render(scope))
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        try:
+            decoded = parse_json(value)
+        except (TypeError, ValueError):
+            raise ReadError(at, "JSON inside text") from None
+        self.inner.read(decoded, into, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Several forms of one value: the first is rendered, whichever fits is read."""
+
+    options: tuple[Template, ...]
+
+    def render(self, scope: Scope) -> Json:
+        return self.options[0].render(scope)
+
+    def read(self, value: Json, into: Reading, at: Path) -> None:
+        failure = ReadError(at, "something else")
+        for option in self.options:
+            found: Reading = {}
+            try:
+                option.read(value, found, at)
+                check_types(found, at)
+            except ReadError as error:
+                failure = error
+            else:
+                into.update(found)
+                return
+        raise failure
+
+
+# What a job's member may be on reading; a member that is not here may be anything.
+_NUMBER = (int, float)
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "id": ((str,), "text"),
+    "model": ((str,), "text"),
+    "input": ((dict,), "an object"),
+    "progress": (_NUMBER, "a number"),
+    "logs": ((list,), "a list"),
+    "position": ((int,), "a whole number"),
+    "cost": (_NUMBER, "a number"),
+    "spent": (_NUMBER, "a number"),
+    "refunded": ((bool,), "true or false"),
+    "createdAt": (_NUMBER, "a number"),
+    "startedAt": (_NUMBER, "a number"),
+    "updatedAt": (_NUMBER, "a number"),
+    "endedAt": (_NUMBER, "a number"),
+    "durationSeconds": (_NUMBER, "a number"),
+    "callbackUrl": ((str,), "text"),
+    "code": ((str, int), "text or a number"),
+    "message": ((str,), "text"),
+    "url": ((str,), "text"),
+    "content": ((bytes,), "base64 text"),
+}
+
+
+def check_types(reading: Reading, at: Path = ()) -> None:
+    """Raise ReadError when something that was read cannot be what it stands for."""
+    for path, value in reading.items():
+        types = _TYPES.get(str(path[-1])) if path[0] in ("job", "jobs", "error", "asset") else None
+        wrong = types is not None and (
+            not isinstance(value, types[0]) or (isinstance(value, bool) and bool not in types[0])
+        )
+        if types is not None and wrong:
+            raise ReadError(at, f"{types[1]} for ${'.'.join(map(str, path))}")
+
+
+def leaves(template: Template) -> Iterable[Leaf]:
+    """Return every expression of a template that can be read backwards."""
+    if isinstance(template, Leaf):
+        if template.expression.readable:
+            yield template
+    elif isinstance(template, Object):
+        for _, inner in template.members:
+            yield from leaves(inner)
+        if template.spread is not None:
+            yield template.spread
+    elif isinstance(template, Each):
+        yield from leaves(template.do)
+    elif isinstance(template, JsonText):
+        yield from leaves(template.inner)
+    elif isinstance(template, List | Either):
+        for inner in template.items if isinstance(template, List) else template.options:
+            yield from leaves(inner)
+
+
+def merge(base: Json, over: Json) -> Json:
+    """Lay one template over another: objects merge, all else replaces."""
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping) or any(key in SPECIAL for key in over):
+        return over
+    if any(key in SPECIAL - {"$spread"} for key in base):
+        return over
+    merged: dict[str, Any] = dict(base)
+    for key, value in over.items():
+        merged[key] = merge(base[key], value) if key in base else value
+    return merged

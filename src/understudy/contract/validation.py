@@ -1,0 +1,163 @@
+"""Check requests and replies against the schemas of the document, and say in data what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema_rs
+
+from understudy.contract.codecs import dump_json, parse_json
+from understudy.lifecycle import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that is wrong with a request.
+
+    Attributes:
+        place: `body`, `query`, `header` or `path`.
+        field: The member that it is about, such as `aspect_ratio`.
+        pointer: The JSON pointer to it within its place.
+        keyword: The JSON Schema keyword that it breaks, such as `enum`; `discriminator` for an unknown model.
+        limit: What the keyword allows.
+        value: What came.
+        message: The same as a sentence.
+    """
+
+    place: str
+    field: str
+    pointer: str
+    keyword: str
+    limit: Json
+    value: Json
+    message: str
+
+
+class SchemaCheck:
+    """A schema of the document, compiled when it is first needed.
+
+    Args:
+        schema: The schema.
+        components: The document's components, which the schema may refer to.
+    """
+
+    __slots__ = ("_components", "_schema", "_validator")
+
+    def __init__(self, schema: Json, components: Json) -> None:
+        self._schema = schema
+        self._components = components
+        self._validator: Any = None
+
+    @property
+    def _compiled(self) -> Any:
+        if self._validator is None:
+            whole = {"allOf": [self._schema], "components": self._components}
+            self._validator = jsonschema_rs.Draft202012Validator(whole)
+        return self._validator
+
+    def violations(self, value: Json, place: str = "body") -> Iterable[Violation]:
+        """Return what is wrong with a value, in the order of the schema."""
+        if self._compiled.is_valid(value):
+            return
+        for error in self._compiled.iter_errors(value):
+            yield _violation(error, place)
+
+
+def compile_schema(schema: Json) -> Any:
+    """Return a jsonschema_rs validator, or raise ValueError when the schema is none."""
+    return jsonschema_rs.Draft202012Validator(schema)
+
+
+def _violation(error: Any, place: str) -> Violation:
+    details = error.kind.as_dict()
+    path = [str(part) for part in error.instance_path]
+    keyword = error.kind.name
+    if keyword == "required":
+        path.append(details["property"])
+    elif keyword == "additionalProperties":
+        path.append(details["unexpected"][0])
+    names = [part for part in path if not part.isdigit()]
+    limit = next((details[key] for key in ("limit", "options", "types", "pattern", "format") if key in details), None)
+    if isinstance(limit, str) and keyword == "enum":
+        limit = parse_json(limit)
+    return Violation(
+        place=place,
+        field=names[-1] if names else "",
+        pointer="".join(f"/{part}" for part in path),
+        keyword=keyword,
+        limit=limit,
+        value=None if keyword == "required" else error.instance,
+        message=_shortened(error.message),
+    )
+
+
+def _shortened(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of an operation: `place` is `path`, `query` or `header`."""
+
+    name: str
+    place: str
+    required: bool
+    check: SchemaCheck | None
+    numeric: bool
+
+    def violations(self, values: Mapping[str, str]) -> Iterable[Violation]:
+        """Return what is wrong with this parameter among the values of its place."""
+        text = values.get(self.name.lower() if self.place == "header" else self.name)
+        if text is None or text == "":
+            if self.required:
+                message = f'"{self.name}" is a required parameter'
+                yield Violation(self.place, self.name, f"/{self.name}", "required", None, None, message)
+            return
+        if self.check is not None:
+            for found in self.check.violations(_typed(text) if self.numeric else text, self.place):
+                yield Violation(self.place, self.name, f"/{self.name}", found.keyword, found.limit, text, found.message)
+
+
+def _typed(text: str) -> Json:
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class BodyCheck:
+    """How the body of an operation is checked.
+
+    Attributes:
+        media_types: What it may be sent as, such as `application/json`.
+        required: Whether there must be one.
+        check: The schema, where it is the same for all models.
+        discriminator: The member that names the model, where the schema is chosen by it.
+        models: Model → schema of a whole body.
+    """
+
+    media_types: tuple[str, ...]
+    required: bool
+    check: SchemaCheck | None
+    discriminator: str | None
+    models: Mapping[str, SchemaCheck]
+
+    def violations(self, body: Json) -> Iterable[Violation]:
+        """Return what is wrong with a decoded body."""
+        if self.discriminator is None:
+            return self.check.violations(body) if self.check is not None else ()
+        if not isinstance(body, Mapping):
+            kind = "null" if body is None else type(body).__name__
+            return [Violation("body", "", "", "type", "object", body, f"an object is expected, not {kind}")]
+        name, model = self.discriminator, body.get(self.discriminator)
+        if model is None:
+            return [Violation("body", name, f"/{name}", "required", None, None, f'"{name}" is a required property')]
+        if not isinstance(model, str):
+            return [Violation("body", name, f"/{name}", "type", "string", model, f'"{name}" must be a string')]
+        if model not in self.models:
+            message = f"{dump_json(model)} is not one of the models"
+            return [Violation("body", name, f"/{name}", "discriminator", sorted(self.models), model, message)]
+        return self.models[model].violations(body)

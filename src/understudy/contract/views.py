@@ -1,0 +1,223 @@
+"""Views: what a job looks like on the wire in each of its states, rendered by the fake and read by the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, NamedTuple
+
+from understudy.contract.codecs import plain_number
+from understudy.contract.conditions import Condition, same
+from understudy.contract.expressions import Scope, camel
+from understudy.contract.templates import Path, ReadError, Reading, Template, check_types, leaves
+from understudy.lifecycle import Job, JobError, Json, Output, State
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One wire word of a state; without a word the condition alone tells."""
+
+    word: Json
+    when: Condition | None = None
+    spoken: bool = True  # whether there is a word at all: None can be one
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The wire words of the normal states.
+
+    Attributes:
+        by_state: State → its words, the one that is shown first.
+        unknown: How a client takes a word that is not listed.
+    """
+
+    by_state: Mapping[State, tuple[Word, ...]]
+    unknown: Literal["active", "failed"] = "active"
+
+    def shown(self, state: State) -> Json:
+        """Return the word that is shown for a state."""
+        words = self.by_state.get(state)
+        return words[0].word if words else None
+
+    def state_named(self, word: Json) -> State | None:
+        """Return the first state that has this word, or None."""
+        for state, words in self.by_state.items():
+            if any(entry.spoken and same(entry.word, word) for entry in words):
+                return state
+        return None
+
+    def state_read(self, word: Json, scope: Scope) -> State | None:
+        """Return the state that a word stands for in a reply, or None for an unknown word."""
+        for state, words in self.by_state.items():
+            for entry in words:
+                if (not entry.spoken or same(entry.word, word)) and (entry.when is None or entry.when.holds(scope)):
+                    return state
+        return None
+
+    @property
+    def told_without_word(self) -> bool:
+        """Whether something other than a word tells a state."""
+        return any(not entry.spoken for words in self.by_state.values() for entry in words)
+
+
+class Rendered(NamedTuple):
+    """A view, rendered: `body` is None where there is none."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Json
+
+
+class Read(NamedTuple):
+    """A view, read: `state` is None when its word is not listed."""
+
+    state: State | None
+    reading: Reading
+
+
+Variants = tuple[tuple[Condition | None, Template], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One shape of a job on the wire.
+
+    Attributes:
+        name: Where it stands, such as `status.reply`.
+        http: State → HTTP status; under None the default.
+        headers: Names and templates.
+        variants: State → the bodies there, the first whose condition holds; under None the plain body.
+        words: The wire words here.
+        success: What makes an answer a success beside its HTTP status, or None.
+    """
+
+    name: str
+    http: Mapping[State | None, int]
+    headers: tuple[tuple[str, Template], ...]
+    variants: Mapping[State | None, Variants]
+    words: Words
+    success: Condition | None
+
+    def render(self, scope: Mapping[str, Any], state: State | None) -> Rendered:
+        """Render the view of a job.
+
+        Args:
+            scope: With `job`, or `jobs`, and what else the templates name.
+            state: The normal state of the job; None for a view that is of no job in particular.
+        """
+        status = self.http.get(state, self.http[None])
+        headers = [(name, str(template.render(scope))) for name, template in self.headers]
+        return Rendered(status, headers, _chosen(self.variants[state], scope).render(scope))
+
+    def read(self, body: Json, scope: Mapping[str, Any], order: Iterable[State] = tuple(State)) -> Read:
+        """Read a view backwards.
+
+        Args:
+            body: The decoded body.
+            scope: With `response`, `request` and `statusCode`, for conditions.
+            order: Which states to try first where no word tells.
+
+        Raises:
+            ReadError: The body is nothing that this view could have rendered.
+        """
+        failure: ReadError | None = None
+        for state in order:
+            status = scope.get("statusCode")
+            if status is not None and self.http.get(state, self.http[None]) != status:
+                continue
+            try:
+                reading = self._read_variant(state, body, scope)
+            except ReadError as error:
+                failure = failure or error
+                continue
+            word = reading.get(("job", "status"))
+            if word is None and not self.words.told_without_word:
+                return Read(state, reading)
+            told = self.words.state_read(word, scope)
+            if told is state:
+                return Read(state, reading)
+            if told is None:  # an unknown word: what the plain body says is all there is to know
+                return Read(None, self._read_variant(None, body, scope))
+        if failure is not None:
+            raise failure
+        return Read(None, self._read_variant(None, body, scope))
+
+    def _read_variant(self, state: State | None, body: Json, scope: Scope) -> Reading:
+        reading: Reading = {}
+        _chosen(self.variants[state], scope).read(body, reading, ())
+        check_types(reading)
+        return reading
+
+    def carries_content(self, state: State | None, scope: Scope) -> bool:
+        """Say whether the body that would be rendered has the bytes of result files in it."""
+        return any(leaf.path == ("output", "content") for leaf in leaves(_chosen(self.variants[state], scope)))
+
+    def fields(self, state: State | None) -> frozenset[str]:
+        """Return the expressions that a client can read back from this view in a state, such as `job.error.code`."""
+        found: set[str] = set()
+        for _, template in self.variants[state]:
+            found.update(".".join(map(str, leaf.path)) for leaf in leaves(template))
+        return frozenset(found)
+
+
+def _chosen(variants: Variants, scope: Scope) -> Template:
+    for condition, template in variants:
+        if condition is None or condition.holds(scope):
+            return template
+    raise AssertionError("the last variant has no condition")  # pragma: no cover  (built that way)
+
+
+# --- from a reading to a job ----------------------------------------------------------------------------------------
+
+_MEMBERS = {camel(field.name): field.name for field in fields(Job)}
+_OUTPUT_MEMBERS = {camel(field.name): field.name for field in fields(Output)}
+
+
+def facts_of(reading: Reading, outputs: Template | None, prefix: Path = ("job",)) -> dict[str, Any]:
+    """Return what a reading says of one job, by the names of the members of Job.
+
+    Args:
+        reading: What a view carried.
+        outputs: The contract's template of a result, by which a result turns into files.
+        prefix: Whose facts: `("job",)`, or `("jobs", 2)` in a reply about several.
+    """
+    facts: dict[str, Any] = {}
+    error: dict[str, Any] = {}
+    files: dict[int, dict[str, Any]] = {}
+    for path, value in reading.items():
+        if path[: len(prefix)] != prefix:
+            continue
+        match path[len(prefix) :]:
+            case ("outputs", int(index), str(name)):
+                files.setdefault(index, {})[_OUTPUT_MEMBERS[name]] = value
+            case ("error", str(name)):
+                error[name] = value
+            case (str(name),) if name in _MEMBERS:
+                facts[_MEMBERS[name]] = plain_number(value) if isinstance(value, float) else value
+    if error:
+        facts["error"] = JobError(**error)
+    if outputs is not None and facts.get("result") is not None:
+        files = files or _files_in(facts["result"], outputs)
+    if files:
+        facts["outputs"] = tuple(replace(Output(**files[index]), index=index) for index in sorted(files))
+    return facts
+
+
+def _files_in(result: Json, outputs: Template) -> dict[int, dict[str, Any]]:
+    reading: Reading = {}
+    try:
+        outputs.read(result, reading, ())
+        check_types(reading)
+    except ReadError:  # a result without files, such as text, is a result all the same
+        return {}
+    files: dict[int, dict[str, Any]] = {}
+    for path, value in reading.items():
+        if path[:2] == ("job", "outputs") and isinstance(path[2], int):
+            files.setdefault(path[2], {})[_OUTPUT_MEMBERS[str(path[3])]] = value
+    return files
+
+
+def prefixes(reading: Reading) -> Sequence[Path]:
+    """Return the prefix of each job that a reading tells of, in order."""
+    several = sorted({path[1] for path in reading if path[0] == "jobs" and isinstance(path[1], int)})
+    return [("jobs", index) for index in several] or [("job",)]

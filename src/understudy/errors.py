@@ -1,0 +1,182 @@
+"""Every error of the project, and whose fault it says it is.
+
+UnderstudyError
+├── ContractInvalid         contract author: a contract or fake file cannot be used
+├── UsageError              test author: a name, an argument or an address that cannot be
+├── ClientError             what the reference client met
+│   ├── Refused             the create was refused for certain: no job, nothing charged
+│   ├── OutcomeUnknown      the create may have made a job: do not repeat it blindly
+│   ├── ProviderError       another operation answered an error
+│   ├── UnreadableReply     the provider's answer is not what its contract says
+│   ├── WaitTimeout         the deadline passed and the job is still active
+│   └── JobEnded            the job ended without a result
+│       ├── JobFailed
+│       ├── JobCancelled
+│       └── JobExpired
+└── SignatureInvalid        a callback that the provider did not sign
+ClockExhausted              (a BaseException) code under test waits for what cannot come
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from understudy.lifecycle import Job
+
+
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """Return the valid name most like `name`, or None when nothing is like it."""
+    found = difflib.get_close_matches(str(name), [str(option) for option in valid], n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def suggestion(name: str, valid: Iterable[str]) -> str:
+    """Return `did you mean "…"?`, or the list of what there is when nothing is like `name`."""
+    options = sorted(str(option) for option in valid)
+    found = nearest(name, options)
+    if found is not None:
+        return f'did you mean "{found}"?'
+    return f"there is: {', '.join(options)}" if options else "there is none"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong with a file.
+
+    Attributes:
+        file: The file, as the user would name it.
+        line: Counted from 1.
+        text: What is wrong, what was expected, the nearest valid name.
+    """
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+class UnderstudyError(Exception):
+    """The root of every error raised here."""
+
+
+class ContractInvalid(UnderstudyError):
+    """A contract or fake file cannot be used; it carries every problem found, not the first alone.
+
+    Attributes:
+        problems: What is wrong, in the order of files and lines.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class UsageError(UnderstudyError):
+    """A name, an argument or an address that cannot be: the fault of whoever wrote the call."""
+
+
+class SignatureInvalid(UnderstudyError):
+    """A callback whose signature is missing, wrong or stale: it is not the provider's."""
+
+
+class ClientError(UnderstudyError):
+    """What the reference client met.
+
+    Attributes:
+        what: What happened, in one sentence.
+        operation: The operation that it happened in, such as `createTask`.
+        name: The contract's name of the error (`credits`), where it has one.
+        status_code: The HTTP status of the answer, where there was one.
+        provider_message: The provider's own text.
+        job: The job as last seen, where there is one.
+        retry_after_seconds: What the provider asked to wait, in seconds.
+    """
+
+    remedy = ""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        operation: str = "",
+        name: str | None = None,
+        status_code: int | None = None,
+        provider_message: str | None = None,
+        job: Job | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        self.what = what
+        self.operation = operation
+        self.name = name
+        self.status_code = status_code
+        self.provider_message = provider_message
+        self.job = job
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        where = [f"in {self.operation}"] if self.operation else []
+        if self.job is not None:
+            where.append(f"job {self.job.id} is {self.job.state} ({self.job.status!r})")
+        got = [f"HTTP {self.status_code}"] if self.status_code is not None else []
+        got += [self.name] if self.name else []
+        got += [f'"{self.provider_message}"'] if self.provider_message else []
+        lines = [self.what, ", ".join(where), f"got: {' · '.join(got)}" if got else "", self.remedy]
+        return "\n  ".join(line for line in lines if line)
+
+
+class Refused(ClientError):
+    """The create was refused for certain: there is no job and nothing was charged."""
+
+    remedy = "No job was made and nothing was charged."
+
+
+class OutcomeUnknown(ClientError):
+    """The create may have made a job and charged for it; the provider's answer does not tell."""
+
+    remedy = "A job may exist and may have been charged: look at the provider's log before you repeat the request."
+
+
+class ProviderError(ClientError):
+    """An operation other than a create answered an error."""
+
+
+class UnreadableReply(ClientError):
+    """The provider's answer is not what its contract says."""
+
+    remedy = "Either the contract is out of date or something between you and the provider answered instead."
+
+
+class WaitTimeout(ClientError):
+    """The deadline passed and the job is still active."""
+
+    remedy = "The job goes on at the provider: wait again with a later deadline, or cancel it."
+
+
+class JobEnded(ClientError):
+    """The job ended without a result; `job` says how."""
+
+
+class JobFailed(JobEnded):
+    """The job failed; `job.error` has the provider's code and text."""
+
+
+class JobCancelled(JobEnded):
+    """The job was cancelled."""
+
+
+class JobExpired(JobEnded):
+    """The job, or its result, is no longer kept."""
+
+
+class ClockExhausted(BaseException):
+    """Code under test waits for something that can never come.
+
+    It is a BaseException so that a loop with `except Exception` ends, too.
+    """
