@@ -1,0 +1,119 @@
+"""A request on its way through the pipeline, and what every handler needs to answer it."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from understudy.behaviour import Behaviour, Plan, Scenario
+from understudy.clock import Clock
+from understudy.contract.codecs import CodecError
+from understudy.contract.expressions import Expression, Place, first_value
+from understudy.contract.model import Contract, JobType
+from understudy.contract.operations import Operation
+from understudy.contract.validation import Violation
+from understudy.contract.views import View
+from understudy.files import Files
+from understudy.journal import Journal
+from understudy.lifecycle import Json, State
+from understudy.stage import Stage
+from understudy.store import Account, Plays
+from understudy.wire import Part, Reply, Request, RequestView
+
+
+class Answered(Exception):
+    """A stage answers the request itself, with a named error of the contract.
+
+    Args:
+        name: The named error.
+        scope: What its template may use beside the request: `violation`, `job`.
+    """
+
+    def __init__(self, name: str, **scope: Any) -> None:
+        super().__init__(name)
+        self.name = name
+        self.scope = scope
+
+
+@dataclass(slots=True)
+class Backstage:
+    """What the handlers work with: the parts of one provider's stand-in."""
+
+    contract: Contract
+    behaviour: Behaviour
+    clock: Clock
+    journal: Journal
+    plays: Plays
+    stage: Stage
+    files: Files
+    random: random.Random
+    scenario: Scenario | None
+    next_plans: deque[Plan] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class Call:
+    """A request on its way: routed, authenticated, decoded."""
+
+    request: Request
+    operation: Operation
+    job_type: JobType
+    account: Account
+    view: RequestView
+    scope: dict[str, Any]
+
+    def value(self, place: Place, name: str = "") -> Json:
+        """Return the value at a place of the request; one that cannot be decoded is a violation."""
+        try:
+            return first_value(place, self.scope)
+        except CodecError as error:
+            pointer = next((item.pointer for item in place if isinstance(item, Expression) and item.pointer), (name,))
+            raise Answered(
+                "invalid",
+                violation=Violation(
+                    "body", pointer[-1], "/" + "/".join(pointer), "format", str(error), None, f"{error} is expected"
+                ),
+            ) from None
+
+    def reply(self, view: View, state: State | None, ids: tuple[str, ...] = (), **scope: Any) -> Reply:
+        """Render a view as the reply."""
+        rendered = view.render({**self.scope, **scope}, state)
+        return Reply.of_json(rendered.status, rendered.headers, rendered.body, operation=self.operation.id, jobs=ids)
+
+
+# --- checking -------------------------------------------------------------------------------------------------------
+
+
+def violations(call: Call) -> list[Violation]:
+    """Return what is wrong with a request: its parameters first, then its body."""
+    places = {"path": call.view.path, "query": call.view.query, "header": call.view.header}
+    found = [
+        violation
+        for parameter in call.operation.parameters
+        for violation in parameter.violations(places[parameter.place])
+    ]
+    body = call.operation.body
+    if body is not None and (body.required or call.request.body):
+        found += body.violations(_plain(call.view.body))
+    return found
+
+
+def _plain(body: Json) -> Json:
+    """Return a decoded body as a schema sees it: the files of a form are text there."""
+    if isinstance(body, dict):
+        return {key: "" if isinstance(value, Part) else value for key, value in body.items()}
+    return "" if isinstance(body, bytes) else body
+
+
+def checked(call: Call) -> None:
+    """Raise Answered when anything is wrong with a request."""
+    found = violations(call)
+    if found:
+        raise refused(found[0])
+
+
+def refused(violation: Violation) -> Answered:
+    """Return the answer to a violation."""
+    return Answered("unknownModel" if violation.keyword == "discriminator" else "invalid", violation=violation)

@@ -1,0 +1,153 @@
+"""Callbacks: what is sent, how it is signed, when it is tried again. Sending is up to whoever carries the fake."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from understudy.contract.codecs import dump_json
+from understudy.contract.model import Callback, Sign
+from understudy.errors import SignatureInvalid
+from understudy.lifecycle import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to deliver a callback, ready to be sent.
+
+    Attributes:
+        id: The same for all attempts.
+        job_id: The job that it tells of.
+        url: Where to.
+        headers: Names and values, signature included.
+        body: The bytes.
+        attempt: From 1.
+        timeout_seconds: How long the provider waits for an answer.
+    """
+
+    id: str
+    job_id: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    attempt: int
+    timeout_seconds: float
+
+
+def compose(
+    callback: Callback, job: Job, *, delivery_id: str, attempt: int, event: str | None, scope: Mapping[str, Any]
+) -> Delivery:
+    """Compose one attempt.
+
+    Args:
+        callback: The contract's part.
+        job: The job as it is now.
+        delivery_id: The same for all attempts.
+        attempt: From 1.
+        event: The name of the event, where the contract names one.
+        scope: With `now`, `secret`, `server`.
+    """
+    delivery = {"id": delivery_id, "attempt": attempt, "timestamp": int(scope["now"])}
+    inner = {**scope, "job": job, "delivery": delivery, "event": {"name": event}}
+    body = dump_json(callback.view.render(inner, job.state).body).encode()
+    inner["delivery"] = {**delivery, "body": body.decode()}
+    headers = [("content-type", "application/json")]
+    headers += [(name, str(template.render(inner))) for name, template in callback.headers]
+    if callback.sign is not None and (callback.sign.when is None or callback.sign.when.holds(inner)):
+        inner["signature"] = signature(callback.sign, inner)
+        headers += [(name, str(template.render(inner))) for name, template in callback.sign.headers]
+    return Delivery(
+        id=delivery_id,
+        job_id=job.id,
+        url=job.callback_url or "",
+        headers=tuple(headers),
+        body=body,
+        attempt=attempt,
+        timeout_seconds=callback.timeout_seconds,
+    )
+
+
+def signature(sign: Sign, scope: Mapping[str, Any]) -> str:
+    """Return the signature over what the contract says is signed."""
+    key = sign.key.text_value(scope).encode()
+    message = "".join(part if isinstance(part, str) else part.text_value(scope) for part in sign.message.parts)
+    digest = hmac.new(key, message.encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode() if sign.encoding == "base64" else digest.hex()
+
+
+def verify(sign: Sign, job: Job, headers: Mapping[str, str], body: bytes, *, secret: str, now: float) -> None:
+    """Check the signature of a callback.
+
+    Args:
+        sign: The contract's part.
+        job: The job that the callback tells of.
+        headers: Of the callback, names in lower case.
+        body: Of the callback.
+        secret: The key that the provider and the receiver share.
+        now: The time, in unix seconds.
+
+    Raises:
+        SignatureInvalid: It is missing, wrong, or older than the contract's tolerance.
+    """
+    delivery: dict[str, Any] = {"body": body.decode("utf-8", "replace")}
+    given = ""
+    for name, template in sign.headers:
+        value = headers.get(name.lower())
+        if value is None:
+            raise SignatureInvalid(f'the callback lacks the header "{name}"')
+        reading: dict[Any, Any] = {}
+        template.read(value, reading, ())
+        given = reading.get(("signature",), given)
+        delivery.update({path[1]: found for path, found in reading.items() if path[0] == "delivery"})
+    timestamp = str(delivery.get("timestamp", ""))
+    if "timestamp" in delivery and not (timestamp.isdigit() and abs(now - int(timestamp)) <= sign.tolerance_seconds):
+        raise SignatureInvalid(f"the callback's timestamp is not within {sign.tolerance_seconds:g} seconds of now")
+    scope = {"job": job, "delivery": delivery, "secret": _OneSecret(secret)}
+    if not hmac.compare_digest(signature(sign, scope).encode(), str(given).encode()):
+        raise SignatureInvalid("the callback's signature is wrong")
+
+
+class _OneSecret(dict[str, str]):
+    """Whatever the contract calls the secret, it is this one."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def get(self, name: str, default: Any = None) -> str:
+        return self._secret
+
+
+def refusal(url: str, allowed_hosts: frozenset[str] = frozenset()) -> str | None:
+    """Say why a callback may not be sent to a URL, or return None when it may.
+
+    Args:
+        url: Where to.
+        allowed_hosts: Hosts that the user has allowed beside loopback.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in ("http", "https") or not host:
+        return "not an http or https URL"
+    if host.lower() in allowed_hosts or is_loopback(host):
+        return None
+    return f"{host} is not loopback and was not allowed"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address is this machine."""
+    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

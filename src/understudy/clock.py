@@ -1,0 +1,236 @@
+"""The one clock: every wait and every timestamp of the project is read here.
+
+Two rules of this file. Nothing else may call `time` or `asyncio.sleep` (the linter holds to that). And what is due
+happens in the order in which it is due, one thing after another, before anybody who waits for a later moment wakes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+from understudy.errors import ClockExhausted
+
+#: Where virtual time begins: 2026-01-01T00:00:00Z, in unix seconds.
+EPOCH_SECONDS = 1767225600.0
+
+#: How long code may wait in virtual time before the wait counts as endless, in seconds.
+CEILING_SECONDS = 24 * 3600.0
+
+#: How often one job may be read in virtual time before its reader counts as endless.
+MAX_READS = 10_000
+
+# An async waiter lets the other tasks run this many times before it moves the clock, so that whoever was just woken
+# can say what it waits for next.
+_TURNS = 8
+
+
+class Entry:
+    """Something that is due at a moment; it can be cancelled until then."""
+
+    __slots__ = ("action", "done")
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action = action
+        self.done = False
+
+    def cancel(self) -> None:
+        """Make sure that the action never happens."""
+        self.done = True
+
+
+class Clock:
+    """What a clock has: the time, and an agenda of what is due when."""
+
+    def __init__(self) -> None:
+        self._agenda: list[tuple[float, int, Entry]] = []
+        self._order = itertools.count()
+        self._lock = threading.Lock()
+        self.changed: Callable[[], None] = _nothing  # called when the agenda gets an entry
+
+    def now(self) -> float:
+        """Return the time in unix seconds."""
+        raise NotImplementedError
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for that many seconds of this clock."""
+        raise NotImplementedError
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Wait for that many seconds of this clock, and let other tasks run meanwhile."""
+        raise NotImplementedError
+
+    def call_at(self, when: float, action: Callable[[], None]) -> Entry:
+        """Put an action on the agenda.
+
+        Args:
+            when: The moment, in unix seconds; one that is past is due at once.
+            action: Called without arguments.
+
+        Returns:
+            The entry, which can be cancelled.
+        """
+        entry = Entry(action)
+        with self._lock:
+            heapq.heappush(self._agenda, (when, next(self._order), entry))
+        self.changed()
+        return entry
+
+    def count_read(self, reads: int, what: str) -> None:
+        """Take note that something was read so many times; a clock may find that it is enough."""
+
+    def next_due(self) -> float | None:
+        """Return the moment of the next entry, or None when the agenda is empty."""
+        with self._lock:
+            while self._agenda and self._agenda[0][2].done:
+                heapq.heappop(self._agenda)
+            return self._agenda[0][0] if self._agenda else None
+
+    def run_due(self) -> None:
+        """Do everything that is due by now, in order."""
+        while self._run_one(self.now()):
+            pass
+
+    def _run_one(self, until: float) -> bool:
+        """Do the next entry if it is due by `until`; say whether there was one."""
+        with self._lock:
+            while self._agenda and self._agenda[0][2].done:
+                heapq.heappop(self._agenda)
+            if not self._agenda or self._agenda[0][0] > until:
+                return False
+            when, _, entry = heapq.heappop(self._agenda)
+        self._reach(when)
+        entry.done = True
+        entry.action()
+        return True
+
+    def _reach(self, when: float) -> None:
+        """Let `when` be the time, if time here can be set."""
+
+
+class SystemClock(Clock):
+    """The machine's clock, which may run faster.
+
+    Args:
+        speed: Seconds of this clock in one second of the machine; 1 by default.
+    """
+
+    def __init__(self, speed: float = 1.0) -> None:
+        super().__init__()
+        self._speed = speed
+        self._started = time.time()
+        self._monotonic = time.monotonic()
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        return self._started + self._skipped + (time.monotonic() - self._monotonic) * self._speed
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(seconds, 0.0) / self._speed)
+
+    async def sleep_async(self, seconds: float) -> None:
+        import anyio
+
+        await anyio.sleep(max(seconds, 0.0) / self._speed)
+
+    def real_seconds(self, seconds: float) -> float:
+        """Return how long `seconds` of this clock take on the machine."""
+        return seconds / self._speed
+
+    def advance(self, seconds: float) -> None:
+        """Skip that many seconds, and do what fell due in them."""
+        self._skipped += seconds
+        self.run_due()
+
+
+class VirtualClock(Clock):
+    """A clock that moves when somebody waits, and only then.
+
+    Args:
+        start: Where time begins, in unix seconds.
+        ceiling_seconds: How much may be waited in all before a wait raises ClockExhausted.
+        max_reads: How often one job may be read before a read raises ClockExhausted.
+    """
+
+    def __init__(
+        self,
+        start: float = EPOCH_SECONDS,
+        *,
+        ceiling_seconds: float = CEILING_SECONDS,
+        max_reads: int = MAX_READS,
+    ) -> None:
+        super().__init__()
+        self._now = start
+        self._ceiling_seconds = ceiling_seconds
+        self._max_reads = max_reads
+        self._waited_seconds = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move time on, and do what falls due on the way, in order.
+
+        Args:
+            seconds: How far; it does not count as waiting.
+        """
+        self._run_until(self._now + max(seconds, 0.0))
+
+    def sleep(self, seconds: float) -> None:
+        self._count(seconds)
+        self.advance(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        self._count(seconds)
+        wake = self.call_at(self._now + max(seconds, 0.0), _nothing)
+        while not wake.done:
+            await _let_others_run()
+            if not wake.done:
+                self.step()
+
+    def count_read(self, reads: int, what: str) -> None:
+        if reads > self._max_reads:
+            raise ClockExhausted(
+                f"{what} was read {self._max_reads:,} times.\n"
+                "  A loop polls for ever: give it a deadline, or let the job go on."
+            )
+
+    def step(self) -> bool:
+        """Go to the next entry of the agenda and do it; say whether there was one."""
+        return self._run_one(float("inf"))
+
+    async def step_async(self) -> bool:
+        """Let other tasks run, then go to the next entry of the agenda; say whether there was one."""
+        await _let_others_run()
+        return self.step()
+
+    def _run_until(self, when: float) -> None:
+        while self._run_one(when):
+            pass
+        self._reach(when)
+
+    def _reach(self, when: float) -> None:
+        self._now = max(self._now, when)
+
+    def _count(self, seconds: float) -> None:
+        self._waited_seconds += max(seconds, 0.0)
+        if self._waited_seconds > self._ceiling_seconds:
+            raise ClockExhausted(
+                f"{self._waited_seconds:,.0f} seconds of virtual time were waited, more than the ceiling of "
+                f"{self._ceiling_seconds:,.0f}.\n"
+                "  Nothing that is planned will end this wait: give the loop a deadline, or raise ceiling_seconds."
+            )
+
+
+def _nothing() -> None:
+    """A waiter's entry does nothing: that its moment has come is all there is to it."""
+
+
+async def _let_others_run() -> None:
+    import anyio.lowlevel
+
+    for _ in range(_TURNS):
+        await anyio.lowlevel.checkpoint()

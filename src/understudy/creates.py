@@ -1,0 +1,156 @@
+"""Make jobs: check the request, decide how the jobs go, charge for them, put them on the stage, answer."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+from understudy.behaviour import Plan, with_outcome
+from understudy.call import Answered, Backstage, Call, refused, violations
+from understudy.contract.model import Create
+from understudy.contract.validation import Violation
+from understudy.lifecycle import Job
+from understudy.media import draw
+from understudy.mint import mint
+from understudy.store import Play
+from understudy.wire import Outcome, Reply, Wait
+
+#: Jobs that one request can make.
+MAX_JOBS_PER_REQUEST = 100
+
+
+def create(back: Backstage, call: Call) -> Outcome:
+    """Make jobs: check, decide how they go, charge, and put them on the stage."""
+    group = next(group for group in call.job_type.creates if call.operation.id in group.operations)
+    found = violations(call)
+    early = [violation for violation in found if not group.late or not _in_input(violation, group)]
+    if early:
+        raise refused(early[0])
+    count = call.value(group.count)
+    count = count if isinstance(count, int) and 1 <= count <= MAX_JOBS_PER_REQUEST else 1
+    drafts = [_draft(back, call, group) for _ in range(count)]
+    plan = _plan(back, call, drafts[0])
+    cost = _price(call, drafts[0])
+    rule = None
+    if plan.error is not None:
+        rule = call.job_type.errors.find(plan.error, call.operation.id, {**call.scope, "job": drafts[0]})
+        if rule is None or rule.committed != "yes":
+            raise Answered(plan.error)
+    if not call.account.ledger.covers(cost, count):
+        raise Answered("credits")
+    _check_concurrency(back, call, count)
+    if found:
+        plan = replace(plan, failure="invalid", message=_late_message(call, found[0]))
+    plays = [_commit(back, call, group, plan, job, cost) for job in drafts]
+    if plan.error is not None:
+        raise Answered(plan.error, job=plays[0].job)
+    if group.sync is not None and (group.sync.when is None or group.sync.when.holds(call.scope)):
+        return _blocked(back, call, group, plays[0])
+    return _created(call, group, plays)
+
+
+def _in_input(violation: Violation, group: Create) -> bool:
+    """Say whether a violation is about the input, and not about what stands beside it."""
+    first = violation.pointer.split("/")[1] if "/" in violation.pointer else ""
+    return violation.place == "body" and first not in group.claims
+
+
+def _draft(back: Backstage, call: Call, group: Create) -> Job:
+    given = call.value(group.input)
+    whole = isinstance(given, dict) and given is call.view.body
+    model, callback_url = call.value(group.model), call.value(group.callback_url)
+    return Job(
+        id=mint(call.job_type.id, back.random),
+        model=model if isinstance(model, str) else None,
+        input={key: value for key, value in given.items() if not (whole and key in group.claims)}
+        if isinstance(given, dict)
+        else {},
+        request=call.view.body,
+        created_at=back.clock.now(),
+        updated_at=back.clock.now(),
+        callback_url=callback_url if isinstance(callback_url, str) and callback_url else None,
+        cost=0,
+        spent=0,
+        refunded=False,
+        operation=call.operation.id,
+    )
+
+
+def _plan(back: Backstage, call: Call, job: Job) -> Plan:
+    """Decide how a job goes: what a test has asked for, else what the scenario tells, else the usual."""
+    call.account.creates += 1
+    if back.next_plans:
+        return back.next_plans.popleft()
+    scenario = back.scenario
+    if scenario is not None and scenario.selects({**call.scope, "job": job}, call.account.creates):
+        return scenario.plan
+    return Plan()
+
+
+def _price(call: Call, job: Job) -> float:
+    scope = {**call.scope, "job": job}
+    for price in call.job_type.prices:
+        if price.when is None or price.when.holds(scope):
+            return price.amount
+    return 0
+
+
+def _check_concurrency(back: Backstage, call: Call, count: int) -> None:
+    most = call.job_type.concurrent_jobs
+    if most is not None and call.account.active + count > most:
+        raise Answered("rateLimited")
+
+
+def _late_message(call: Call, violation: Violation) -> str:
+    failure = call.job_type.failures.get("invalid")
+    scope = {**call.scope, "violation": violation}
+    return violation.message if failure is None else str(failure.message.render(scope))
+
+
+def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, cost: float) -> Play:
+    now = back.clock.now()
+    call.account.ledger.charge(job.id, cost, now)
+    job.cost = job.spent = cost
+    hidden = plan.visible_after_seconds
+    play = Play(
+        job=job,
+        account=call.account,
+        job_type=call.job_type,
+        create=group,
+        plan=plan,
+        steps=deque(with_outcome(plan.timeline or back.behaviour.timeline, plan.failure)),
+        visible_at=now + (back.behaviour.visible_after_seconds if hidden is None else hidden),
+        server_url=call.request.server_url,
+        asset_url=call.request.asset_url,
+        request=call.view,
+    )
+    back.stage.begin(play)
+    return play
+
+
+def _created(call: Call, group: Create, plays: list[Play]) -> Reply:
+    jobs = [play.job for play in plays]
+    return call.reply(group.reply, jobs[0].state, tuple(job.id for job in jobs), job=jobs[0], jobs=jobs)
+
+
+def _blocked(back: Backstage, call: Call, group: Create, play: Play) -> Outcome:
+    """Answer when the job has ended, or when the provider's patience has."""
+    back.stage.skip_reads(play)
+    job, sync = play.job, group.sync
+    limit = float("inf")
+    if sync is not None and sync.max_seconds is not None:
+        limit = (job.created_at or 0) + sync.max_seconds
+    if job.terminal or back.clock.now() >= limit:
+        call.scope["job"], call.scope["statusCode"] = job, None
+        if group.reply.carries_content(job.state, call.scope):
+            contents = [draw(one) for one in play.pictures]
+            job = replace(
+                job,
+                outputs=tuple(
+                    replace(output, content=content) for output, content in zip(job.outputs, contents, strict=True)
+                ),
+            )
+            call.scope["job"] = job
+        return call.reply(group.reply, job.state, (job.id,))
+    due = back.clock.now() + (play.steps[0].seconds if play.steps[0].seconds is not None else float("inf"))
+    return Wait(min(due, limit), lambda: _blocked(back, call, group, play))

@@ -1,0 +1,257 @@
+"""A fake provider in this process: what a test holds in its hand."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from understudy.behaviour import Plan
+from understudy.callback import Delivery, refusal
+from understudy.clock import Clock, VirtualClock
+from understudy.contract.catalogue import Transport
+from understudy.contract.model import Contract
+from understudy.contract.openapi import host_of
+from understudy.errors import UsageError, suggestion
+from understudy.journal import Journal
+from understudy.ledger import Ledger
+from understudy.library import find_provider, load_provider
+from understudy.lifecycle import Job, State, Step
+from understudy.provider import Provider
+from understudy.stage import NOT_SENT
+from understudy.wire import Outcome, Request
+
+if TYPE_CHECKING:
+    import httpx
+
+    from understudy.transport import FakeTransport
+
+#: The key that the clients of a fake send unless told otherwise.
+API_KEY = "understudy-key"
+
+
+class Fake:
+    """A fake provider in this process, on a virtual clock.
+
+    Args:
+        provider: The provider's name, such as a folder under `contracts/`, or a path to one.
+        clock: The clock; a new virtual one by default.
+        seed: From which ids are minted; the same seed gives the same ids.
+        scenario: The name of the story that is played; None for the usual.
+        errors: How errors come: `body` (HTTP 200, the truth in the body) or `http`; None for the contract's default.
+        balance: What accounts start with, in the contract's unit; None for what the behaviour file says.
+        paths: Folders with `contracts/` and `fakes/` to look in before the working directory.
+        allow_callbacks: Hosts that callbacks may be sent to beside loopback.
+
+    Raises:
+        UsageError: There is no such provider, scenario or transport.
+        ContractInvalid: A file of the provider cannot be used.
+
+    Example:
+        >>> import understudy
+        >>> fake = understudy.Fake("kie")
+        >>> reply = fake.client().post("/api/v1/jobs/createTask", json={
+        ...     "model": "nano-banana-pro", "input": {"prompt": "a lighthouse"}})
+        >>> reply.json()["msg"]
+        'success'
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        *,
+        clock: Clock | None = None,
+        seed: int = 0,
+        scenario: str | None = None,
+        errors: Transport | None = None,
+        balance: float | None = None,
+        paths: Iterable[Path] = (),
+        allow_callbacks: Iterable[str] = (),
+    ) -> None:
+        contract, behaviour = load_provider(find_provider(provider, paths))
+        self.clock: Clock = clock if clock is not None else VirtualClock()
+        self._allowed = frozenset(host.lower() for host in allow_callbacks)
+        self._sender: httpx.Client | None = None
+        self._balance = balance
+        self._provider = Provider(
+            contract,
+            behaviour,
+            clock=self.clock,
+            seed=seed,
+            scenario=scenario,
+            errors=errors,
+            balance=balance,
+            send=self._send,
+        )
+
+    # --- ways in ---
+
+    @property
+    def base_url(self) -> str:
+        """The provider's real base URL, which the transport answers for."""
+        return self.contract.servers[0]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that the fake plays: those of the API and those of its files."""
+        hosts = [host_of(server) for server in self.contract.servers]
+        for job_type in self.contract.job_types.values():
+            urls = [] if job_type.assets is None else [job_type.assets.url]
+            urls += [upload.url for upload in job_type.uploads]
+            hosts += [host_of(str(url.parts[0])) for url in urls]
+        return tuple(dict.fromkeys(hosts))
+
+    def handle(self, request: Request) -> Outcome:
+        """Answer a request as data; what the transport and the server are shells around."""
+        return self._provider.handle(request)
+
+    def transport(self) -> FakeTransport:
+        """Return a transport for httpx clients, sync and async."""
+        from understudy.transport import FakeTransport
+
+        hosts = self.hosts
+        latency = self._provider.behaviour.latency_seconds
+        return FakeTransport(lambda host: self.handle if host in hosts else None, hosts, self.clock, latency)
+
+    def client(self, *, api_key: str = API_KEY, **options: Any) -> httpx.Client:
+        """Return an httpx client that talks to the fake, with the provider's base URL and a key.
+
+        Args:
+            api_key: The key to send; each key is an account of its own.
+            **options: Further arguments of `httpx.Client`.
+        """
+        import httpx
+
+        return httpx.Client(transport=self.transport(), **self._options(api_key, options))
+
+    def async_client(self, *, api_key: str = API_KEY, **options: Any) -> httpx.AsyncClient:
+        """Return an httpx client for async code; see `client`."""
+        import httpx
+
+        return httpx.AsyncClient(transport=self.transport(), **self._options(api_key, options))
+
+    def _options(self, api_key: str, options: dict[str, Any]) -> dict[str, Any]:
+        headers = {**self.key_headers(api_key), **options.pop("headers", {})}
+        return {"base_url": self.base_url, "headers": headers, "timeout": None, **options}
+
+    def key_headers(self, api_key: str) -> dict[str, str]:
+        """Return the headers that carry a key."""
+        for operation in self.contract.operations.values():
+            for security in operation.security:
+                if security.place == "header":
+                    return {security.name: f"{security.scheme} {api_key}".strip()}
+        return {}
+
+    # --- what happens next ---
+
+    def next_job(
+        self,
+        *,
+        failure: str | None = None,
+        error: str | None = None,
+        timeline: Sequence[Step] | None = None,
+        state: State | None = None,
+        visible_after_seconds: float | None = None,
+    ) -> None:
+        """Say how the next job goes; several calls are for the next several jobs.
+
+        Args:
+            failure: The name of the contract's failure that it ends with.
+            error: The named error that its create answers instead.
+            timeline: The steps that it goes through.
+            state: The state that it goes to at once, and stays in.
+            visible_after_seconds: How long status reads do not find it.
+
+        Raises:
+            UsageError: The contract has no such failure or error.
+        """
+        job_type = self.contract.job_type
+        for kind, name, valid in (
+            ("failure", failure, job_type.failures),
+            ("error", error, job_type.errors.rules),
+        ):
+            if name is not None and name not in valid:
+                raise UsageError(f'{self.contract.name} has no {kind} "{name}"; {suggestion(name, valid)}')
+        steps = tuple(timeline) if timeline is not None else None
+        if state is not None:
+            steps = (Step(state),)
+        self._provider.plan_next(Plan(steps, failure, error, visible_after_seconds))
+
+    def reset(self) -> None:
+        """Forget jobs, accounts, files and journal; the time stays."""
+        self._provider.reset()
+
+    # --- what happened ---
+
+    @property
+    def contract(self) -> Contract:
+        """The provider's contract."""
+        return self._provider.contract
+
+    @property
+    def provider(self) -> Provider:
+        """The pipeline behind the fake."""
+        return self._provider
+
+    @property
+    def journal(self) -> Journal:
+        """Requests, transitions and deliveries, in order."""
+        return self._provider.journal
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """The jobs by id, oldest first."""
+        return {job_id: play.job for job_id, play in self._provider.plays.items()}
+
+    @property
+    def ledger(self) -> Ledger:
+        """The money of the account that `client()` uses."""
+        return self.ledger_of(API_KEY)
+
+    def ledger_of(self, api_key: str) -> Ledger:
+        """Return the money of the account of a key."""
+        return self._provider.accounts.of_key(api_key).ledger
+
+    # --- callbacks ---
+
+    def _send(self, delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
+        """Send a callback over a real socket, to an address that may be called."""
+        reason = refusal(delivery.url, self._allowed)
+        if reason is not None:
+            done(None, f"{NOT_SENT}: {reason}")
+            return
+        import httpx
+
+        if self._sender is None:
+            self._sender = httpx.Client(trust_env=False, verify=_tls())
+        try:
+            reply = self._sender.post(
+                delivery.url,
+                headers=dict(delivery.headers),
+                content=delivery.body,
+                timeout=delivery.timeout_seconds,
+            )
+        except httpx.HTTPError as error:
+            done(None, f"no answer: {type(error).__name__}")
+        else:
+            done(reply.status_code, "")
+
+    def close(self) -> None:
+        """Close what the fake has opened to send callbacks."""
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
+
+    def __enter__(self) -> Fake:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return the one TLS context of this process: making one costs more than a hundred callbacks."""
+    return ssl.create_default_context()

@@ -1,0 +1,134 @@
+"""The files that a fake serves: result pictures, drawn when they are fetched, and uploads, kept for a while."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from understudy.clock import Clock
+from understudy.contract.model import JobType
+from understudy.contract.templates import Text
+from understudy.media import draw
+from understudy.store import Play, Plays
+
+#: Bytes of uploads that are kept; the oldest go first.
+MAX_UPLOADED_BYTES = 64 * 1024 * 1024
+
+#: The query parameter that a renewed link carries: until when it is good, in unix seconds.
+EXPIRES = "expires"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that was asked for.
+
+    Attributes:
+        content: The bytes; empty where the link has expired.
+        media_type: Such as `image/png`.
+        expired: Whether the link is no longer good.
+        job_type: The kind of job whose contract says how that is told.
+        account: The name of the account that the file belongs to; empty where anybody may fetch it.
+    """
+
+    content: bytes
+    media_type: str
+    expired: bool
+    job_type: JobType
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that a client has sent: what `$file.…` stands for."""
+
+    name: str
+    path: str
+    url: str
+    size: int
+    media_type: str
+    uploaded_at: float
+    content: bytes
+
+
+class Files:
+    """The files of one provider.
+
+    Args:
+        job_types: The contract's kinds of job.
+        plays: The jobs.
+        clock: By which links expire.
+    """
+
+    def __init__(self, job_types: Mapping[str, JobType], plays: Plays, clock: Clock) -> None:
+        self._plays = plays
+        self._clock = clock
+        self._uploads: OrderedDict[str, tuple[UploadedFile, JobType, float | None]] = OrderedDict()
+        self._uploaded_bytes = 0
+        self._results = [
+            (path_of(job_type.assets.url), job_type)
+            for job_type in job_types.values()
+            if job_type.assets is not None and job_type.assets.url.parts
+        ]
+
+    def keep(self, path: str, file: UploadedFile, job_type: JobType, lifetime_seconds: float | None) -> None:
+        """Keep an upload under the path of its URL; one of the same path is replaced."""
+        until = None if lifetime_seconds is None else self._clock.now() + lifetime_seconds
+        replaced = self._uploads.pop(path, None)
+        self._uploaded_bytes += len(file.content) - (len(replaced[0].content) if replaced else 0)
+        self._uploads[path] = (file, job_type, until)
+        while self._uploaded_bytes > MAX_UPLOADED_BYTES:
+            _, (oldest, _, _) = self._uploads.popitem(last=False)
+            self._uploaded_bytes -= len(oldest.content)
+
+    def find(self, path: str, query: Mapping[str, str]) -> Found | None:
+        """Return the file at a path, or None.
+
+        Args:
+            path: The raw path.
+            query: The query parameters.
+        """
+        upload = self._uploads.get(path)
+        if upload is not None:
+            file, job_type, until = upload
+            expired = until is not None and self._clock.now() > until
+            return Found(b"" if expired else file.content, file.media_type, expired, job_type)
+        for text, job_type in self._results:
+            values = text.match(path)
+            if values is not None:
+                found = self._result({name: unquote(value) for name, value in values.items()}, query, job_type)
+                if found is not None:
+                    return found
+        return None
+
+    def _result(self, values: Mapping[str, str], query: Mapping[str, str], job_type: JobType) -> Found | None:
+        play = self._plays.get(values.get("$job.id", ""))
+        index = values.get("$output.index", "0")
+        if play is None or not index.isdecimal() or int(index) >= len(play.pictures):
+            return None
+        picture = play.pictures[int(index)]
+        needs_key = job_type.assets is not None and job_type.assets.needs_key
+        account = play.account.name if needs_key else ""
+        expired = self._clock.now() > self._good_until(play, query)
+        content = b"" if expired else draw(picture)
+        return Found(content, picture.media_type, expired, job_type, account)
+
+    def _good_until(self, play: Play, query: Mapping[str, str]) -> float:
+        renewed = query.get(EXPIRES, "")
+        if renewed.isdecimal():
+            return float(renewed)
+        assets = play.job_type.assets
+        lifetime = assets.lifetime_seconds if assets is not None else None
+        return float("inf") if lifetime is None else (play.job.ended_at or 0) + lifetime
+
+    def clear(self) -> None:
+        """Forget the uploads."""
+        self._uploads.clear()
+        self._uploaded_bytes = 0
+
+
+def path_of(url: Text) -> Text:
+    """Return the template of a URL's path."""
+    first, *rest = url.parts
+    return Text(("/" + str(first).split("/", 3)[3] if str(first).count("/") >= 3 else str(first), *rest))

@@ -1,0 +1,185 @@
+"""What each kind of operation does, once a request has been routed, authenticated and decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from understudy.call import Answered, Backstage, Call, checked
+from understudy.contract.conditions import same
+from understudy.contract.expressions import Place, first_value
+from understudy.contract.validation import Violation
+from understudy.creates import create
+from understudy.files import EXPIRES, UploadedFile
+from understudy.lifecycle import Json
+from understudy.media import draw, picture
+from understudy.mint import mint
+from understudy.stage import moved
+from understudy.store import Play
+from understudy.wire import Outcome, Part, Stream
+
+
+def _play_of(back: Backstage, call: Call, place: Place) -> Play:
+    checked(call)
+    play = back.plays.get(str(call.value(place)))
+    if play is None or play.account is not call.account or play.job_type is not call.job_type:
+        raise Answered("notFound")
+    retention = call.job_type.retention_seconds
+    if retention is not None and play.job.ended_at is not None and back.clock.now() > play.job.ended_at + retention:
+        raise Answered("notFound")
+    return play
+
+
+def status(back: Backstage, call: Call) -> Outcome:
+    """Tell how a job is; then count the read."""
+    operation = call.job_type.status
+    assert operation is not None  # or nobody were routed here
+    play = _play_of(back, call, operation.id)
+    if back.clock.now() < play.visible_at:
+        raise Answered(operation.invisible_error or "notFound")
+    reply = call.reply(operation.reply, play.job.state, (play.job.id,), job=play.job)
+    if not play.job.terminal:
+        play.reads += 1
+        back.clock.count_read(play.reads, f"job {play.job.id}, which is still {play.job.state} ({play.job.status!r}),")
+    back.stage.read(play)
+    return reply
+
+
+def cancel(back: Backstage, call: Call) -> Outcome:
+    """Stop a job, where it is in a state in which it can be stopped."""
+    operation = call.job_type.cancel
+    assert operation is not None  # or nobody were routed here
+    play = _play_of(back, call, operation.id)
+    view = operation.refused
+    if play.job.state in operation.states:
+        view = operation.reply
+        back.stage.cancel(play)
+    return call.reply(view, play.job.state, (play.job.id,), job=play.job)
+
+
+def listing(back: Backstage, call: Call) -> Outcome:
+    """List the jobs of the account."""
+    operation = call.job_type.listing
+    assert operation is not None  # or nobody were routed here
+    checked(call)
+    jobs = [play.job for play in back.plays.values() if play.account is call.account and play.job_type is call.job_type]
+    for by, place, otherwise in operation.filters:
+        wanted = by.value(call.scope)
+        if wanted not in (None, ""):
+            jobs = [job for job in jobs if str(first_value(place, {**call.scope, "job": job})) == str(wanted)]
+        elif otherwise is not None:
+            jobs = [job for job in jobs if _one_of(first_value(place, {**call.scope, "job": job}), otherwise)]
+    return call.reply(operation.reply, None, tuple(job.id for job in jobs), jobs=jobs)
+
+
+def _one_of(value: Json, options: tuple[Json, ...]) -> bool:
+    return any(same(value, option) for option in options)
+
+
+def events(back: Backstage, call: Call) -> Outcome:
+    """Open a stream of what happens from now on."""
+    operation = call.job_type.events
+    assert operation is not None  # or nobody were routed here
+    checked(call)
+    job_id, ended = None, False
+    if operation.scope == "job":
+        play = _play_of(back, call, operation.id)
+        job_id, ended = play.job.id, play.job.state in operation.end
+    comment = f": {operation.keep_alive_comment}\n\n".encode()
+    stream = Stream(
+        [("content-type", "text/event-stream"), ("cache-control", "no-cache")],
+        operation.keep_alive_seconds,
+        comment,
+        operation=operation.operation,
+        job_id=job_id,
+        ended=ended,
+    )
+    streams = call.account.streams
+    streams.append(stream)
+    stream.close = lambda: streams.remove(stream) if stream in streams else None
+    return stream
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+
+def models(back: Backstage, call: Call) -> Outcome:
+    """Describe the models, or one of them."""
+    entry = next(entry for entry in call.job_type.model_operations if entry.operation == call.operation.id)
+    checked(call)
+    if entry.model is None:
+        return call.reply(entry.reply, None, models=list(call.job_type.models.values()))
+    model = call.job_type.models.get(str(call.value(entry.model)))
+    if model is None:
+        raise Answered("notFound")
+    return call.reply(entry.reply, None, model=model)
+
+
+def renew(back: Backstage, call: Call) -> Outcome:
+    """Make a fresh link to a result file."""
+    assets = call.job_type.assets
+    assert assets is not None  # or nobody were routed here
+    assert assets.renew is not None
+    checked(call)
+    url = str(call.value(assets.renew.url))
+    home = moved(assets.url.parts[0] if isinstance(assets.url.parts[0], str) else "", call.request.asset_url)
+    if urlsplit(url)[:2] != urlsplit(home)[:2]:
+        raise Answered(
+            "invalid",
+            violation=Violation(
+                "body", "url", "/url", "format", None, url, "it is no link to a result of this provider"
+            ),
+        )
+    fresh = f"{url.partition('?')[0]}?{EXPIRES}={int(back.clock.now() + assets.renew.lifetime_seconds)}"
+    return call.reply(assets.renew.reply, None, asset={"url": fresh})
+
+
+def upload(back: Backstage, call: Call) -> Outcome:
+    """Keep a file; where the request names one that is elsewhere, a picture stands in for it: nothing is fetched."""
+    entry = next(entry for entry in call.job_type.uploads if call.operation.id in entry.operations)
+    checked(call)
+    content = call.value(entry.content) if entry.content else None
+    given = call.value(entry.name)
+    if isinstance(content, Part):
+        name, media_type, data = content.name, content.media_type, content.content
+    else:
+        stand_in = picture(aspect_ratio="1:1", side=512, format="png", text=str(given or call.operation.id))
+        data = content if isinstance(content, bytes) else draw(stand_in)
+        name, media_type = f"{mint('{hex:12}', back.random)}.png", "image/png"
+    name = str(given) if given else name
+    folder = str(call.value(entry.folder) or "").strip("/")
+    path = f"{folder}/{name}" if folder else name
+    file = UploadedFile(name, path, "", len(data), media_type, back.clock.now(), data)
+    url = entry.url.render({**call.scope, "file": file})
+    file = replace(file, url=moved(url, call.request.asset_url))
+    back.files.keep(urlsplit(url).path, file, call.job_type, entry.lifetime_seconds)
+    return call.reply(entry.reply, None, file=file)
+
+
+def plain(back: Backstage, call: Call) -> Outcome:
+    """Answer an operation that is about no job."""
+    checked(call)
+    return call.reply(call.job_type.replies[call.operation.id], None)
+
+
+def unclaimed(back: Backstage, call: Call) -> Outcome:
+    """Answer an operation that the document has and no part of `x-jobs` claims."""
+    checked(call)
+    raise Answered("unknownPath")
+
+
+Handler = Callable[[Backstage, Call], Outcome]
+
+#: The part of `x-jobs` that an operation belongs to → what it does.
+HANDLERS: Mapping[str, Handler] = {
+    "create": create,
+    "status": status,
+    "cancel": cancel,
+    "list": listing,
+    "events": events,
+    "models": models,
+    "renew": renew,
+    "files": upload,
+    "replies": plain,
+}

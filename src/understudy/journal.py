@@ -1,0 +1,125 @@
+"""The journal: what happened, in order, bounded, and without secrets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from understudy.lifecycle import Json, State
+
+#: Entries that are kept; the oldest go first.
+MAX_ENTRIES = 10_000
+
+#: More of a body than this is not kept.
+MAX_BODY_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer.
+
+    Attributes:
+        at: When, in unix seconds.
+        account: A name for the key that was sent; never the key.
+        method: In capitals.
+        path: Below the provider.
+        operation: The operationId, or None for a path that leads nowhere.
+        status: The HTTP status of the answer.
+        error: The named error, where it was one.
+        jobs: The ids of the jobs that it was about.
+        request_body: What was sent.
+        reply_body: What was answered.
+    """
+
+    at: float
+    account: str
+    method: str
+    path: str
+    operation: str | None
+    status: int
+    error: str | None
+    jobs: tuple[str, ...]
+    request_body: bytes
+    reply_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A job entered a state: `status` is the wire word."""
+
+    at: float
+    job_id: str
+    state: State
+    status: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to deliver a callback.
+
+    Attributes:
+        at: When, in unix seconds.
+        job_id: The job that it told of.
+        url: Where to, without query and user.
+        attempt: From 1.
+        status: The HTTP status of the answer, or None when there was none.
+        delivered: Whether it counts as delivered.
+        note: Why not, where it does not.
+    """
+
+    at: float
+    job_id: str
+    url: str
+    attempt: int
+    status: int | None
+    delivered: bool
+    note: str = ""
+
+
+Entry = Exchange | Transition | Attempt
+
+
+class Journal:
+    """What happened, oldest first.
+
+    Args:
+        max_entries: How many entries are kept.
+    """
+
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._entries: deque[Entry] = deque(maxlen=max_entries)
+
+    def add(self, entry: Entry) -> None:
+        """Write an entry."""
+        self._entries.append(entry)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The requests and their answers."""
+        return [entry for entry in self if isinstance(entry, Exchange)]
+
+    @property
+    def transitions(self) -> list[Transition]:
+        """The states that jobs entered."""
+        return [entry for entry in self if isinstance(entry, Transition)]
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The attempts to deliver callbacks."""
+        return [entry for entry in self if isinstance(entry, Attempt)]
+
+
+def kept(body: bytes) -> bytes:
+    """Return as much of a body as the journal keeps."""
+    return body[:MAX_BODY_BYTES]

@@ -1,0 +1,93 @@
+"""Money: what an account has, what each job was charged, what came back."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from decimal import Decimal
+
+from understudy.contract.codecs import plain_number
+
+#: Movements that are kept; the sums count all of them.
+MAX_ENTRIES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One movement of money.
+
+    Attributes:
+        at: When, in unix seconds.
+        job_id: For which job.
+        amount: What the account lost (charge) or, negative, got back (refund), in the contract's unit.
+        balance: What was left.
+    """
+
+    at: float
+    job_id: str
+    amount: float
+    balance: float
+
+
+class Ledger:
+    """The money of one account.
+
+    Args:
+        balance: What it starts with, in the contract's unit.
+    """
+
+    def __init__(self, balance: float) -> None:
+        self._balance = _exact(balance)
+        self._charged = Decimal(0)
+        self._refunded = Decimal(0)
+        self.entries: deque[Movement] = deque(maxlen=MAX_ENTRIES)
+
+    @property
+    def balance(self) -> float:
+        """What is left."""
+        return _plain(self._balance)
+
+    @balance.setter
+    def balance(self, amount: float) -> None:
+        self._balance = _exact(amount)
+
+    @property
+    def charged(self) -> float:
+        """What was charged in all."""
+        return _plain(self._charged)
+
+    @property
+    def refunded(self) -> float:
+        """What came back in all."""
+        return _plain(self._refunded)
+
+    @property
+    def spent(self) -> float:
+        """What was charged less what came back."""
+        return _plain(self._charged - self._refunded)
+
+    def covers(self, amount: float, jobs: int = 1) -> bool:
+        """Say whether there is enough for that many jobs at that price each; nothing costs nothing."""
+        return _exact(amount) * jobs <= max(self._balance, Decimal(0))
+
+    def charge(self, job_id: str, amount: float, now: float) -> None:
+        """Take money for a job."""
+        exact = _exact(amount)
+        self._balance -= exact
+        self._charged += exact
+        self.entries.append(Movement(now, job_id, _plain(exact), self.balance))
+
+    def refund(self, job_id: str, amount: float, now: float) -> None:
+        """Give money back for a job."""
+        exact = _exact(amount)
+        self._balance += exact
+        self._refunded += exact
+        self.entries.append(Movement(now, job_id, _plain(-exact), self.balance))
+
+
+def _exact(amount: float) -> Decimal:
+    return Decimal(str(amount))
+
+
+def _plain(amount: Decimal) -> float:
+    return plain_number(float(amount))

@@ -1,0 +1,240 @@
+"""The stage: moves jobs along their timelines, and does what follows from each move.
+
+A move has consequences in a fixed order: the record changes, the journal notes it, money comes back, subscribers are
+told, a callback is planned. Everything is due on the clock; nothing here waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from understudy.behaviour import Behaviour
+from understudy.callback import Delivery, compose
+from understudy.clock import Clock, Entry
+from understudy.contract.codecs import dump_json
+from understudy.contract.model import Events
+from understudy.journal import Attempt, Journal, Transition
+from understudy.lifecycle import JobError, Output, State, Step
+from understudy.store import Play, Plays
+
+#: How the note of a delivery begins that was not even tried, and so is not tried again.
+NOT_SENT = "not sent"
+
+#: Sends a delivery, and calls back with the status of the answer (None for none) and a note.
+Send = Callable[[Delivery, Callable[[int | None, str], None]], None]
+
+
+class Stage:
+    """Plays jobs.
+
+    Args:
+        clock: When things are due.
+        behaviour: How results look, and the secrets.
+        journal: Where transitions and deliveries are noted.
+        plays: The jobs.
+        send: Sends a delivery, and calls back with the status of the answer (None for none) and a note.
+        lock: Held while anything changes, and not while a delivery is on its way.
+    """
+
+    def __init__(
+        self, clock: Clock, behaviour: Behaviour, journal: Journal, plays: Plays, send: Send, lock: threading.RLock
+    ) -> None:
+        self._clock = clock
+        self._behaviour = behaviour
+        self._journal = journal
+        self._plays = plays
+        self._send = send
+        self._lock = lock
+        self._deliveries = 0
+
+    def begin(self, play: Play) -> None:
+        """Put a new job into the first state of its timeline."""
+        self._plays.add(play)
+        play.account.active += 1
+        self._enter(play, play.steps[0])
+
+    def read(self, play: Play) -> None:
+        """Count a status read that has been answered; it may have been the last of a step."""
+        if play.reads_left is not None:
+            play.reads_left -= 1
+            if play.reads_left <= 0:
+                self._next(play)
+
+    def cancel(self, play: Play) -> None:
+        """Cancel an active job."""
+        if play.due is not None:
+            play.due.cancel()
+        play.reads_left = None
+        play.steps = deque([Step(State.CANCELLED)])
+        self._enter(play, play.steps[0])
+
+    def skip_reads(self, play: Play) -> None:
+        """Treat the steps that wait for reads as done: nobody reads a job whose create blocks."""
+        while play.reads_left is not None:
+            self._next(play)
+
+    def _later(self, when: float, action: Callable[[], None]) -> Entry:
+        def locked() -> None:
+            with self._lock:
+                action()
+
+        return self._clock.call_at(when, locked)
+
+    def _next(self, play: Play) -> None:
+        play.reads_left = None
+        play.steps.popleft()
+        self._enter(play, play.steps[0])
+
+    def _enter(self, play: Play, step: Step) -> None:
+        job, now = play.job, self._clock.now()
+        words = play.job_type.words
+        status = step.status if step.status is not None else words.shown(step.state)
+        if step.state is State.SUCCEEDED:
+            self._make_outputs(play)
+        if step.state is State.FAILED:
+            self._fail(play, now)
+        job.enter(step.state, status=status, now=now)
+        job.progress = step.progress if step.progress is not None else job.progress
+        self._journal.add(Transition(now, job.id, job.state, status))
+        if step.seconds is not None:
+            play.due = self._later(now + step.seconds, lambda: self._next(play))
+        play.reads_left = step.reads
+        if job.terminal:
+            play.account.active -= 1
+            self._plays.ended(play)
+        self._tell_streams(play)
+        self._plan_callback(play)
+
+    def _make_outputs(self, play: Play) -> None:
+        job, assets = play.job, play.job_type.assets
+        subject = replace(job, input=play.job_type.with_defaults(job.model, job.input))
+        picture = self._behaviour.pictures.of(subject)
+        play.pictures = (picture,) * self._behaviour.pictures.count_of(subject)
+        outputs = []
+        for index, drawn in enumerate(play.pictures):
+            output = Output(index=index, media_type=drawn.media_type, extension=drawn.extension)
+            if assets is not None:
+                url = assets.url.render({"job": job, "output": output})
+                output = replace(output, url=moved(url, play.asset_url))
+            outputs.append(output)
+        job.outputs = tuple(outputs)
+        if play.job_type.outputs is not None:
+            job.result = play.job_type.outputs.render({"job": job})
+
+    def _fail(self, play: Play, now: float) -> None:
+        job = play.job
+        failure = play.job_type.failures.get(play.plan.failure or "")
+        if failure is None:
+            job.error = JobError(message=play.plan.message or "the job failed")
+            return
+        message = play.plan.message or failure.message.render({"job": job})
+        job.error = JobError(failure.name, failure.code, message)
+        back = (job.cost or 0) * failure.refund
+        if back > 0:
+            play.account.ledger.refund(job.id, back, now)
+            job.refunded = True
+            job.spent = (job.cost or 0) - back
+
+    # --- what subscribers and receivers are told ---
+
+    def _tell_streams(self, play: Play) -> None:
+        events = play.job_type.events
+        if events is None:
+            return
+        frames = list(frames_of(events, play))
+        for stream in play.account.streams:
+            if stream.operation == events.operation and stream.job_id in (None, play.job.id):
+                for frame in frames:
+                    stream.send(frame)
+                if play.job.state in events.end:
+                    stream.end()
+
+    def _plan_callback(self, play: Play) -> None:
+        callback = play.job_type.callback
+        if callback is None or play.job.callback_url is None or play.job.state not in callback.trigger:
+            return
+        self._deliveries += 1
+        delivery = compose(
+            callback,
+            play.job,
+            delivery_id=f"delivery-{self._deliveries}",
+            attempt=1,
+            event=callback.trigger[play.job.state],
+            scope=self._callback_scope(play),
+        )
+        play.deliveries.append(delivery)
+        if len(play.deliveries) == 1:  # first in, first out: the next one waits until this one is over
+            self._attempt(play, delivery)
+
+    def _callback_scope(self, play: Play) -> dict[str, Any]:
+        return {
+            "now": self._clock.now(),
+            "secret": self._behaviour.secrets,
+            "server": {"url": play.server_url},
+            "account": play.account,
+            "request": play.request,
+        }
+
+    def _attempt(self, play: Play, delivery: Delivery) -> None:
+        def done(status: int | None, note: str) -> None:
+            with self._lock:
+                self._attempted(play, delivery, status, note)
+
+        # on the agenda, and so without the lock: sending takes its time
+        self._clock.call_at(self._clock.now(), lambda: self._send(delivery, done))
+
+    def _attempted(self, play: Play, delivery: Delivery, status: int | None, note: str) -> None:
+        callback = play.job_type.callback
+        assert callback is not None  # or there were no delivery
+        delivered = status is not None and (
+            200 <= status < 300 if callback.delivered is None else callback.delivered.holds({"statusCode": status})
+        )
+        shown = delivery.url.partition("?")[0]
+        self._journal.add(Attempt(self._clock.now(), delivery.job_id, shown, delivery.attempt, status, delivered, note))
+        schedule = callback.retry_after_seconds
+        if not delivered and not note.startswith(NOT_SENT) and delivery.attempt <= len(schedule):
+            self._later(self._clock.now() + schedule[delivery.attempt - 1], lambda: self._retry(play, delivery))
+            return
+        play.deliveries.popleft()
+        if play.deliveries:
+            self._attempt(play, play.deliveries[0])
+
+    def _retry(self, play: Play, last: Delivery) -> None:
+        callback = play.job_type.callback
+        assert callback is not None  # or there were no delivery
+        delivery = compose(
+            callback,
+            play.job,
+            delivery_id=last.id,
+            attempt=last.attempt + 1,
+            event=callback.trigger[play.job.state],
+            scope=self._callback_scope(play),
+        )
+        play.deliveries[0] = delivery
+        self._attempt(play, delivery)
+
+
+def frames_of(events: Events, play: Play) -> list[bytes]:
+    """Return the frames that are sent for the state that a job is in."""
+    scope = {"job": play.job}
+    return [
+        sse_frame(frame.event, dump_json(data) if not isinstance(data := frame.data.render(scope), str) else data)
+        for frame in events.frames.get(play.job.state, ())
+    ]
+
+
+def sse_frame(event: str, data: str) -> bytes:
+    """Return one server-sent event (HTML standard, section 9.2)."""
+    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    return f"event: {event}\n{lines}\n".encode()
+
+
+def moved(url: str, base: str) -> str:
+    """Return a URL with another base in place of its scheme and host; an empty base leaves it as it is."""
+    if not base:
+        return url
+    return f"{base}/{url.split('/', 3)[3]}"

@@ -1,0 +1,178 @@
+"""What a fake remembers: accounts and the jobs in play, both bounded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from understudy.behaviour import Plan
+from understudy.callback import Delivery
+from understudy.clock import Entry
+from understudy.contract.model import Create, JobType
+from understudy.ledger import Ledger
+from understudy.lifecycle import Job, Step
+from understudy.limits import RateWindows
+from understudy.media import Picture
+from understudy.wire import RequestView, Stream
+
+#: Accounts that are remembered; the least recently used go first.
+MAX_ACCOUNTS = 1_000
+
+#: Jobs that are remembered; the terminal ones go first, in the order in which they ended.
+MAX_JOBS = 10_000
+
+
+@dataclass(eq=False, slots=True)
+class Account:
+    """Everything that belongs to one key.
+
+    Attributes:
+        name: A name for the key that tells nothing of it.
+        ledger: Its money.
+        windows: Its rate windows.
+        creates: How many creates it has made.
+        active: How many of its jobs are not terminal.
+        streams: Who listens to its events.
+    """
+
+    name: str
+    ledger: Ledger
+    windows: RateWindows
+    creates: int = 0
+    active: int = 0
+    streams: list[Stream] = field(default_factory=list)
+
+    @property
+    def balance(self) -> float:
+        """What is left, as `$account.balance` says."""
+        return self.ledger.balance
+
+
+@dataclass(eq=False, slots=True)
+class Play:
+    """A job in play: the record, and what only the fake knows about it.
+
+    Attributes:
+        job: The record.
+        account: Whose it is.
+        job_type: Its kind.
+        create: The group of operations that made it.
+        plan: How it goes.
+        steps: The steps that are still to come, the present one first.
+        reads: Status reads so far.
+        reads_left: Status reads until the next step, where it goes by reads.
+        visible_at: When status reads begin to find it, in unix seconds.
+        server_url: The external URL that it was made under.
+        asset_url: The external URL that its files are served from.
+        pictures: What its result files look like.
+        deliveries: Callbacks that wait to be sent, the one under way first.
+        due: The clock's entry for the next step.
+    """
+
+    job: Job
+    account: Account
+    job_type: JobType
+    create: Create
+    plan: Plan
+    steps: deque[Step]
+    visible_at: float
+    server_url: str
+    asset_url: str
+    reads_left: int | None = None
+    reads: int = 0
+    pictures: tuple[Picture, ...] = ()
+    deliveries: deque[Delivery] = field(default_factory=deque)
+    due: Entry | None = None
+    request: RequestView | None = None
+
+
+class Accounts(Mapping[str, Account]):
+    """The accounts by key; an unknown key opens one.
+
+    Args:
+        open_account: Makes the account of a key, given its name.
+        max_accounts: How many are remembered.
+    """
+
+    def __init__(self, open_account: Callable[[str], Account], max_accounts: int = MAX_ACCOUNTS) -> None:
+        self._open = open_account
+        self._max = max_accounts
+        self._by_name: OrderedDict[str, Account] = OrderedDict()
+
+    def of_key(self, key: str) -> Account:
+        """Return the account of a key."""
+        name = account_name(key)
+        account = self._by_name.get(name)
+        if account is None:
+            account = self._by_name[name] = self._open(name)
+            if len(self._by_name) > self._max:
+                self._by_name.popitem(last=False)
+        else:
+            self._by_name.move_to_end(name)
+        return account
+
+    def __getitem__(self, name: str) -> Account:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._by_name))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def clear(self) -> None:
+        """Forget all of them, and end their streams."""
+        for account in self._by_name.values():
+            for stream in account.streams:
+                stream.end()
+        self._by_name.clear()
+
+
+def account_name(key: str) -> str:
+    """Return a name for a key that does not give it away."""
+    return f"account-{hashlib.sha256(key.encode()).hexdigest()[:8]}" if key else "anonymous"
+
+
+class Plays(Mapping[str, Play]):
+    """The jobs in play by id.
+
+    Args:
+        max_jobs: How many are remembered.
+    """
+
+    def __init__(self, max_jobs: int = MAX_JOBS) -> None:
+        self._max = max_jobs
+        self._by_id: dict[str, Play] = {}
+        self._ended: deque[str] = deque()
+
+    def add(self, play: Play) -> None:
+        """Remember a job, and forget the oldest where there are too many."""
+        self._by_id[play.job.id] = play
+        while len(self._by_id) > self._max:
+            self._forget(self._ended.popleft() if self._ended else next(iter(self._by_id)))
+
+    def ended(self, play: Play) -> None:
+        """Note that a job is terminal, so that it may be forgotten."""
+        self._ended.append(play.job.id)
+
+    def _forget(self, job_id: str) -> None:
+        play = self._by_id.pop(job_id, None)
+        if play is not None and play.due is not None:
+            play.due.cancel()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        for job_id in tuple(self._by_id):
+            self._forget(job_id)
+        self._ended.clear()
+
+    def __getitem__(self, job_id: str) -> Play:
+        return self._by_id[job_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._by_id))
+
+    def __len__(self) -> int:
+        return len(self._by_id)

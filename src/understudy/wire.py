@@ -1,0 +1,204 @@
+"""Requests and replies as data: what goes into the pipeline and what comes out of it, without any I/O."""
+
+from __future__ import annotations
+
+import email.parser
+import email.policy
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from understudy.contract.codecs import dump_json, parse_json
+from understudy.lifecycle import Json
+
+#: A larger request body is refused unread.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+#: Frames that a subscriber has not fetched; the oldest go first.
+MAX_WAITING_FRAMES = 1000
+
+
+@dataclass
+class Request:
+    """A request.
+
+    Attributes:
+        method: In capitals.
+        path: The raw path below the provider, percent-encoded.
+        query: The raw query string, without `?`.
+        headers: Names in lower case, in order.
+        body: The bytes.
+        server_url: This provider's external URL, without a slash at the end; empty where the real hosts are played.
+        asset_url: The external URL that result files are served from; empty where the real hosts are played.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    server_url: str = ""
+    asset_url: str = ""
+
+    @cached_property
+    def header(self) -> dict[str, str]:
+        """The headers as a mapping."""
+        return dict(self.headers)
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The query parameters as a mapping; the last of a name counts."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    @classmethod
+    def to(cls, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> Request:
+        """Return the request for a whole URL."""
+        parts = urlsplit(url)
+        return cls(method.upper(), parts.path or "/", parts.query, headers, body)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request as expressions see it: `$request.body`, `.query`, `.header`, `.path`."""
+
+    body: Json
+    query: Mapping[str, str]
+    header: Mapping[str, str]
+    path: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Names and values.
+        body: The bytes.
+        operation: The operation that answered, for the log.
+        error: The named error, where it is one.
+        jobs: The ids of the jobs that it is about.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    operation: str | None = None
+    error: str | None = None
+    jobs: tuple[str, ...] = ()
+
+    @classmethod
+    def of_json(cls, status: int, headers: list[tuple[str, str]], body: Json, **more: Any) -> Reply:
+        """Return a reply with a JSON body; None is no body."""
+        if body is None:
+            return cls(status, headers, b"", **more)
+        return cls(status, [("content-type", "application/json"), *headers], dump_json(body).encode(), **more)
+
+
+@dataclass(slots=True)
+class Wait:
+    """The answer comes later: whoever carries the request waits until then and calls `resume`."""
+
+    until: float
+    resume: Callable[[], Outcome]
+
+
+@dataclass(slots=True)
+class Stream:
+    """The answer is a stream of server-sent events that others feed.
+
+    Attributes:
+        headers: Names and values.
+        keep_alive_seconds: After so long without a frame the carrier sends `keep_alive`; None for never.
+        keep_alive: The comment to send.
+        operation: The operation that it is of.
+        job_id: The one job that it tells of; None for all of an account.
+        frames: What waits to be sent.
+        ended: Whether no frame will follow.
+        wake: Called when there is something new; the carrier sets it.
+        close: To be called when the client has gone.
+    """
+
+    headers: list[tuple[str, str]]
+    keep_alive_seconds: float | None
+    keep_alive: bytes
+    operation: str | None = None
+    job_id: str | None = None
+    frames: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_WAITING_FRAMES))
+    ended: bool = False
+    wake: Callable[[], None] = lambda: None
+    close: Callable[[], None] = lambda: None
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame."""
+        self.frames.append(frame)
+        self.wake()
+
+    def end(self) -> None:
+        """Say that no frame will follow."""
+        self.ended = True
+        self.wake()
+
+
+Outcome = Reply | Wait | Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file in a multipart body."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+class Malformed(Exception):
+    """A body is not what its content type says."""
+
+
+def decode_body(media_type: str, content_type: str, body: bytes) -> Json:
+    """Decode a body.
+
+    Args:
+        media_type: The bare media type, such as `application/json`.
+        content_type: The whole header, with its boundary.
+        body: The bytes.
+
+    Returns:
+        The JSON value; for a form, an object of its fields, files as Part.
+
+    Raises:
+        Malformed: The bytes are not of that media type.
+    """
+    if media_type == "multipart/form-data":
+        return _decode_multipart(content_type, body)
+    if media_type == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    if "json" not in media_type:
+        return body
+    try:
+        return parse_json(body)
+    except ValueError as error:
+        raise Malformed(str(error)) from None
+
+
+def _decode_multipart(content_type: str, body: bytes) -> Json:
+    head = f"content-type: {content_type}\r\n\r\n".encode("latin-1", "replace")
+    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
+    if not message.is_multipart():
+        raise Malformed("the boundary does not fit the body")
+    fields: dict[str, Any] = {}
+    for part in message.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        content = bytes(part.get_payload(decode=True) or b"")
+        file_name = part.get_filename()
+        if isinstance(name, str):
+            fields[name] = (
+                content.decode("utf-8", "replace")
+                if file_name is None
+                else Part(file_name, content, part.get_content_type())
+            )
+    return fields
