@@ -6,20 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from understudy.contract import templates
 from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Scope
-from understudy.contract.templates import (
-    JsonText,
-    Match,
-    Object,
-    ReadError,
-    Reading,
-    Template,
-    check_types,
-)
-from understudy.contract.templates import (
-    Text as TextTemplate,
-)
+from understudy.contract.templates import JsonText, Match, Object, ReadError, Reading, Template, check_types
 from understudy.contract.views import Rendered
 from understudy.lifecycle import Json
 
@@ -140,7 +130,10 @@ class Catalogue:
             score = 8 * literals + 4 * said + 2 * (rule.operations is not None) + by_status
             if (score, _CARE[rule.committed]) > best_score:
                 best, best_score, best_reading = rule, (score, _CARE[rule.committed]), reading
-        return Recognised(best, best_reading.get(("error", "message")), best_reading)
+        message = best_reading.get(("error", "message"))
+        if message is None and best is not None and isinstance(best.message, templates.Literal):
+            message = best.message.value  # the body tells it by a literal of its own
+        return Recognised(best, message, best_reading)
 
 
 _CARE = {"no": 0, "yes": 1, "unknown": 2}
@@ -148,7 +141,7 @@ _CARE = {"no": 0, "yes": 1, "unknown": 2}
 
 def _fits(template: Template, message: Json) -> bool:
     """Say whether a text is one that this template of a message renders."""
-    if isinstance(template, TextTemplate):
+    if isinstance(template, templates.Text):
         return isinstance(message, str) and template.match(message) is not None
     return message is not None and message == template.render({})
 

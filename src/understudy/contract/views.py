@@ -144,7 +144,8 @@ class View:
 
     def _read_variant(self, state: State | None, body: Json, scope: Scope) -> Reading:
         reading: Reading = {}
-        _chosen(self.variants[state], scope).read(body, reading, ())
+        known = {**(scope.get("job") or {}), "state": state}  # what a condition may ask of the job
+        _chosen(self.variants[state], {**scope, "job": known}).read(body, reading, ())
         check_types(reading)
         return reading
 

@@ -1,0 +1,154 @@
+"""The reference client for async code."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import httpx_sse
+
+from understudy.client import ClientBase, arguments, link, no_answer, one
+from understudy.clock import Clock
+from understudy.contract.model import Contract
+from understudy.exchange import Answer, Command, NoAnswer, Sleep
+from understudy.flows import REQUEST_TIMEOUT_SECONDS
+from understudy.lifecycle import Job, Json, Output
+
+T = TypeVar("T")
+
+
+class AsyncClient(ClientBase):
+    """The same for async code; every method of `Client` is a coroutine here, and `events` an async iterator.
+
+    Args:
+        provider: The provider's name, a path to its contract, or the contract.
+        api_key: The key.
+        base_url: Where the provider is, instead of its own servers.
+        http: An httpx.AsyncClient to send with; a new one by default.
+        clock: By which it waits; the machine's by default.
+        paths: Folders with `contracts/` to look in before the working directory.
+    """
+
+    def __init__(
+        self,
+        provider: str | Contract,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        http: httpx.AsyncClient | None = None,
+        clock: Clock | None = None,
+        paths: Iterable[Path] = (),
+    ) -> None:
+        super().__init__(provider, api_key=api_key, base_url=base_url, clock=clock, paths=paths)
+        self._own = http is None
+        self._http = http if http is not None else httpx.AsyncClient()
+
+    async def submit(
+        self,
+        input: Mapping[str, Json],
+        *,
+        model: str | None = None,
+        callback_url: str | None = None,
+        operation: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Job:
+        """Make one job; see `Client.submit`."""
+        return one(await self._drive(self._submit(input, model, callback_url, operation, None, timeout_seconds)))
+
+    async def submit_many(
+        self,
+        input: Mapping[str, Json],
+        *,
+        count: int,
+        model: str | None = None,
+        callback_url: str | None = None,
+        operation: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> list[Job]:
+        """Make several jobs with one request; see `Client.submit_many`."""
+        return await self._drive(self._submit(input, model, callback_url, operation, count, timeout_seconds))
+
+    async def status(self, job: Job) -> Job:
+        """Ask once how a job is; see `Client.status`."""
+        return await self._drive(self._flows.status(job))
+
+    async def wait(self, job: Job, *, timeout_seconds: float | None = None) -> Job:
+        """Poll a job until it ends; see `Client.wait`."""
+        return await self._drive(self._wait(job, timeout_seconds))
+
+    async def run(
+        self,
+        input: Mapping[str, Json],
+        *,
+        model: str | None = None,
+        operation: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Job:
+        """Make one job and wait until it ends; see `Client.run`."""
+        job = await self.submit(input, model=model, operation=operation, timeout_seconds=timeout_seconds)
+        return await self.wait(job, timeout_seconds=timeout_seconds)
+
+    async def cancel(self, job: Job) -> Job:
+        """Ask for a job to be stopped; see `Client.cancel`."""
+        return await self._drive(self._flows.cancel(job))
+
+    async def events(self, job: Job | None = None) -> AsyncIterator[Job]:
+        """Listen to the provider's stream of events; see `Client.events`."""
+        send = self._flows.subscription(job)
+        timeout = httpx.Timeout(REQUEST_TIMEOUT_SECONDS)
+        async with httpx_sse.aconnect_sse(
+            self._http, send.method, send.url, headers=dict(send.headers), timeout=timeout
+        ) as source:
+            source.response.raise_for_status()
+            async for event in source.aiter_sse():
+                told = self._flows.reader.event(event.event, event.data)
+                if told is not None:
+                    yield told
+
+    async def download(self, output: Output) -> bytes:
+        """Return the bytes of a result file; see `Client.download`."""
+        if output.content is not None:
+            return output.content
+        send = self._flows.fetch(link(output))
+        response = await self._http.request(
+            send.method, send.url, headers=list(send.headers), timeout=send.timeout_seconds, follow_redirects=True
+        )
+        return self._file(response)
+
+    async def _drive(self, flow: Generator[Command, Any, T]) -> T:
+        try:
+            command = next(flow)
+            while True:
+                try:
+                    result = await self._do(command)
+                except NoAnswer as error:
+                    command = flow.throw(error)
+                else:
+                    command = flow.send(result)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    async def _do(self, command: Command) -> Answer | None:
+        if isinstance(command, Sleep):
+            await self._clock.sleep_async(command.seconds)
+            return None
+        try:
+            return self._answer(await self._http.request(**arguments(command)))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise no_answer(error) from error
+
+    async def aclose(self) -> None:
+        """Close the HTTP client, if it is this client's own."""
+        if self._own:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,82 @@
+"""Read what a provider says of a job: replies, events and callbacks, by the contract's own views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from understudy.callback import verify
+from understudy.contract.codecs import parse_json
+from understudy.contract.model import Contract, JobType
+from understudy.contract.templates import Path, ReadError, Reading, check_types
+from understudy.contract.views import View, facts_of
+from understudy.errors import (
+    UnreadableReply,
+    UsageError,
+)
+from understudy.lifecycle import Job, State
+from understudy.wire import RequestView
+
+
+class Reader:
+    """Reads jobs.
+
+    Args:
+        contract: The provider's contract.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._job_type: JobType = contract.job_type
+
+    def job(self, reading: Reading, prefix: Path, view: View | None, state: State | None, known: Job | None) -> Job:
+        """Return what a reading says of a job, laid over what was known."""
+        facts = facts_of(reading, self._job_type.outputs, prefix)
+        if state is None:
+            words = view.words if view is not None else self._job_type.words
+            before = known.state if known is not None else State.QUEUED
+            state = State.FAILED if words.unknown == "failed" else before
+        if known is None:
+            return Job(**{"id": "", **facts, "state": state})
+        if known.id:
+            facts.pop("id", None)
+        return replace(known, **facts, state=state)
+
+    def event(self, name: str, data: str) -> Job | None:
+        """Return the job that an event tells of, or None for an event of another kind."""
+        events = self._job_type.events
+        try:
+            value = parse_json(data)
+        except ValueError:
+            value = data
+        for state, frames in (events.frames if events is not None else {}).items():
+            for frame in frames:
+                reading: Reading = {}
+                try:
+                    frame.data.read(value, reading, ())
+                    check_types(reading)
+                except ReadError:
+                    continue
+                word = reading.get(("job", "status"))
+                told = state if word is None else self._job_type.words.state_named(word)
+                if frame.event == name and told is state and ("job", "id") in reading:
+                    return self.job(reading, ("job",), None, state, None)
+        return None
+
+    def callback(self, headers: Mapping[str, str], body: bytes, *, secret: str | None, now: float) -> Job:
+        """Read a callback; see `Client.read_callback`."""
+        callback = self._job_type.callback
+        if callback is None:
+            raise UsageError(f"{self._contract.name} sends no callbacks")
+        lower = {name.lower(): value for name, value in headers.items()}
+        try:
+            value = parse_json(body)
+            read = callback.view.read(value, {"request": RequestView(value, {}, lower, {})})
+        except (ValueError, ReadError) as error:
+            raise UnreadableReply(f"the callback cannot be read: {error}") from None
+        job = self.job(read.reading, ("job",), callback.view, read.state, None)
+        if secret is not None:
+            if callback.sign is None:
+                raise UsageError(f"{self._contract.name} does not sign its callbacks: pass no secret")
+            verify(callback.sign, job, lower, body, secret=secret, now=now)
+        return job
