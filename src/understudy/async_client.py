@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -95,18 +96,22 @@ class AsyncClient(ClientBase):
         """Ask for a job to be stopped; see `Client.cancel`."""
         return await self._drive(self._flows.cancel(job))
 
-    async def events(self, job: Job | None = None) -> AsyncIterator[Job]:
+    @asynccontextmanager
+    async def events(self, job: Job | None = None) -> AsyncIterator[AsyncIterator[Job]]:
         """Listen to the provider's stream of events; see `Client.events`."""
         send = self._flows.subscription(job)
         timeout = httpx.Timeout(REQUEST_TIMEOUT_SECONDS)
         async with httpx_sse.aconnect_sse(
             self._http, send.method, send.url, headers=dict(send.headers), timeout=timeout
         ) as source:
-            source.response.raise_for_status()
-            async for event in source.aiter_sse():
-                told = self._flows.reader.event(event.event, event.data)
-                if told is not None:
-                    yield told
+            self._flows.opened(source.response.status_code)
+            yield self._told(source)
+
+    async def _told(self, source: httpx_sse.EventSource) -> AsyncIterator[Job]:
+        async for event in source.aiter_sse():
+            told = self._flows.reader.event(event.event, event.data)
+            if told is not None:
+                yield told
 
     async def download(self, output: Output) -> bytes:
         """Return the bytes of a result file; see `Client.download`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -240,25 +241,33 @@ class Client(ClientBase):
         """
         return self._drive(self._flows.cancel(job))
 
-    def events(self, job: Job | None = None) -> Iterator[Job]:
-        """Listen to the provider's stream of events from now on.
+    @contextmanager
+    def events(self, job: Job | None = None) -> Iterator[Iterator[Job]]:
+        """Listen to the provider's stream of events; there is no replay, so listen first and submit then.
 
         Args:
             job: The job to listen for, where the provider streams by job.
 
         Yields:
-            A job for each event that tells of one; other events are passed over.
+            An iterator over a job for each event that tells of one; other events are passed over.
+
+        Example:
+            >>> import understudy
+            >>> fake = understudy.Fake("oxen")
+            >>> client = understudy.Client("oxen", api_key="key", http=fake.client(), clock=fake.clock)
+            >>> with client.events() as events:
+            ...     job = client.submit({"prompt": "a lighthouse"}, model="google-nano-banana-pro")
+            ...     next(events).state
+            <State.SUCCEEDED: 'succeeded'>
         """
         send = self._flows.subscription(job)
         timeout = httpx.Timeout(REQUEST_TIMEOUT_SECONDS)
         with httpx_sse.connect_sse(
             self._http, send.method, send.url, headers=dict(send.headers), timeout=timeout
         ) as source:
-            source.response.raise_for_status()
-            for event in source.iter_sse():
-                told = self._flows.reader.event(event.event, event.data)
-                if told is not None:
-                    yield told
+            self._flows.opened(source.response.status_code)
+            told = (self._flows.reader.event(event.event, event.data) for event in source.iter_sse())
+            yield (job for job in told if job is not None)
 
     def download(self, output: Output) -> bytes:
         """Return the bytes of a result file.

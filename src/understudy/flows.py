@@ -271,6 +271,13 @@ class Flows:
             request.put(events.id, job.id, "no place for an id")
         return self._send(self.contract.operations[events.operation], request, REQUEST_TIMEOUT_SECONDS)
 
+    def opened(self, status: int) -> None:
+        """Take note of the status that a stream was opened with, or raise ProviderError."""
+        if not 200 <= status < 300:
+            events = self.job_type.events
+            name = events.operation if events is not None else ""
+            raise ProviderError("the stream of events could not be opened", operation=name, status_code=status)
+
     def fetch(self, url: str) -> Send:
         """Return the request for a result file; the key goes along only where the contract asks for it."""
         assets = self.job_type.assets

@@ -93,6 +93,7 @@ class OpenApi:
                 security=self._security(node.get("security", self._data.get("security", [])), at),
                 parameters=tuple(self._parameter(entry) for entry in parameters if entry.get("in") != "cookie"),
                 body=self._body(self.resolve(node.get("requestBody"))),
+                examples=self._examples(self.resolve(node.get("requestBody"))),
                 responses=self._responses(node.get("responses", {})),
             )
             self.operations[name] = operation
@@ -150,6 +151,13 @@ class OpenApi:
             discriminator=whole.get("discriminator", {}).get("propertyName"),
             models={model: SchemaCheck({"$ref": target}, self._components) for model, target in mapping.items()},
         )
+
+    def _examples(self, node: Json) -> dict[str, Json]:
+        return {
+            name: self.resolve(example).get("value")
+            for media in (node or {}).get("content", {}).values()
+            for name, example in media.get("examples", {}).items()
+        }
 
     def _mapping(self, schema: Json) -> Mapping[str, str]:
         mapping: dict[str, str] = self.resolve(schema or {}).get("discriminator", {}).get("mapping", {})

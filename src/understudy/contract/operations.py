@@ -47,6 +47,7 @@ class Operation:
         security: Any one of these is needed; empty when none is.
         parameters: What it takes in path, query and headers.
         body: How its body is checked; None when it takes none.
+        examples: Name → value of the named examples of its body.
         responses: Status (`200`, `4XX`, `default`) → schema check of its JSON body, where it has a schema.
     """
 
@@ -57,6 +58,7 @@ class Operation:
     security: tuple[Security, ...]
     parameters: tuple[Parameter, ...]
     body: BodyCheck | None
+    examples: Mapping[str, Json]
     responses: Mapping[str, Any]
 
     @property
