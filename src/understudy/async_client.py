@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -11,11 +11,10 @@ from typing import Any, Self, TypeVar
 import httpx
 import httpx_sse
 
-from understudy.client import ClientBase, arguments, link, no_answer, one
+from understudy.client import HTTP_ERRORS, ClientBase, add, arguments, no_answer, one, or_lost
 from understudy.clock import Clock
 from understudy.contract.model import Contract
-from understudy.exchange import Answer, Command, NoAnswer, Sleep
-from understudy.flows import REQUEST_TIMEOUT_SECONDS
+from understudy.exchange import Answer, Command, NoAnswer, Send, Sleep
 from understudy.lifecycle import Job, Json, Output
 
 T = TypeVar("T")
@@ -100,28 +99,23 @@ class AsyncClient(ClientBase):
     async def events(self, job: Job | None = None) -> AsyncIterator[AsyncIterator[Job]]:
         """Listen to the provider's stream of events; see `Client.events`."""
         send = self._flows.subscription(job)
-        timeout = httpx.Timeout(REQUEST_TIMEOUT_SECONDS)
-        async with httpx_sse.aconnect_sse(
-            self._http, send.method, send.url, headers=dict(send.headers), timeout=timeout
-        ) as source:
-            self._flows.opened(source.response.status_code)
-            yield self._told(source)
+        async with AsyncExitStack() as stack:
+            with or_lost():
+                response = await stack.enter_async_context(self._http.stream(**arguments(send)))
+                if not response.is_success:
+                    raise self._flows.unsubscribed(await self._read(response, send))
+            yield self._told(response)
 
-    async def _told(self, source: httpx_sse.EventSource) -> AsyncIterator[Job]:
-        async for event in source.aiter_sse():
-            told = self._flows.reader.event(event.event, event.data)
-            if told is not None:
-                yield told
+    async def _told(self, response: httpx.Response) -> AsyncIterator[Job]:
+        with or_lost():
+            async for event in httpx_sse.EventSource(response).aiter_sse():
+                told = self._flows.reader.event(event.event, event.data)
+                if told is not None:
+                    yield told
 
     async def download(self, output: Output) -> bytes:
         """Return the bytes of a result file; see `Client.download`."""
-        if output.content is not None:
-            return output.content
-        send = self._flows.fetch(link(output))
-        response = await self._http.request(
-            send.method, send.url, headers=list(send.headers), timeout=send.timeout_seconds, follow_redirects=True
-        )
-        return self._file(response)
+        return await self._drive(self._flows.download(output))
 
     async def _drive(self, flow: Generator[Command, Any, T]) -> T:
         try:
@@ -141,9 +135,16 @@ class AsyncClient(ClientBase):
             await self._clock.sleep_async(command.seconds)
             return None
         try:
-            return self._answer(await self._http.request(**arguments(command)))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with self._http.stream(**arguments(command)) as response:
+                return await self._read(response, command)
+        except HTTP_ERRORS as error:
             raise no_answer(error) from error
+
+    async def _read(self, response: httpx.Response, send: Send) -> Answer:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            add(body, chunk, send.most_bytes)
+        return self._answer(response, body)
 
     async def aclose(self) -> None:
         """Close the HTTP client, if it is this client's own."""

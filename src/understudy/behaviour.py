@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Pictures:
     def count_of(self, job: Job) -> int:
         """Return how many result files a job makes, from 1 to 16."""
         count = first_value(self.count, {"job": job})
-        return min(max(count, 1), 16) if isinstance(count, int) else 1
+        return int(min(max(count, 1), 16)) if isinstance(count, int | float) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,35 +228,22 @@ class _Reader(Compiler):
             return None
         steps = []
         for index, node in enumerate(nodes):
-            at = ("timeline", index)
-            state = State(node["state"]) if "state" in node else None
-            if "status" in node:
-                state = self._job_type.words.state_named(node["status"])
-                if state is None:
-                    words = [str(word.word) for words in self._job_type.words.by_state.values() for word in words]
-                    self.problem(
-                        (*at, "status"),
-                        f'no state has the word "{node["status"]}"; {suggestion(str(node["status"]), words)}',
-                    )
+            state = State(node["state"]) if "state" in node else self._state_named(node["status"], index)
             if state is None:
-                if "status" not in node:
-                    self.problem(at, 'a step needs a "state" or a "status"')
-                continue
+                return None
             steps.append(Step(state, node.get("status"), node.get("seconds"), node.get("reads"), node.get("progress")))
-            self._check_step(steps, last=index == len(nodes) - 1, at=at)
+        for index, text in wrong_steps(steps):
+            self.problem(("timeline", index), text)
         return tuple(steps)
 
-    def _check_step(self, steps: list[Step], *, last: bool, at: tuple[str, int]) -> None:
-        step = steps[-1]
-        if len(steps) > 1 and step.state not in TRANSITIONS[steps[-2].state]:
-            self.problem(at, f"a job cannot go from {steps[-2].state} to {step.state}")
-        if step.seconds is not None and step.reads is not None:
-            self.problem(at, 'a step lasts for "seconds" or for "reads", not both')
-        endless = step.seconds is None and step.reads is None
-        if endless and not last:
-            self.problem(at, 'only the last step may lack "seconds" or "reads"')
-        if not endless and last:
-            self.problem(at, 'the last step lasts for ever: it takes neither "seconds" nor "reads"')
+    def _state_named(self, status: Json, index: int) -> State | None:
+        words = self._job_type.words
+        state = words.state_named(status)
+        if state is None:
+            spoken = [str(word.word) for of_state in words.by_state.values() for word in of_state if word.spoken]
+            text = f'no state has the word "{status}"; {suggestion(str(status), spoken)}'
+            self.problem(("timeline", index, "status"), text)
+        return state
 
     def pictures(self, node: dict[str, Any]) -> Pictures:
         def place(key: str) -> Place:
@@ -271,6 +258,22 @@ class _Reader(Compiler):
             text=place("text"),
             count=place("count"),
         )
+
+
+def wrong_steps(steps: Sequence[Step]) -> Iterator[tuple[int, str]]:
+    """Return what is wrong with a timeline: the index of a step, and a text."""
+    last = len(steps) - 1
+    for index, step in enumerate(steps):
+        before = steps[index - 1].state if index else State.QUEUED
+        if step.state not in TRANSITIONS[before]:
+            yield index, f"a job cannot go from {before} to {step.state}"
+        if step.seconds is not None and step.reads is not None:
+            yield index, 'a step lasts for "seconds" or for "reads", not both'
+        endless = step.seconds is None and step.reads is None
+        if endless and index < last:
+            yield index, 'only the last step may lack "seconds" or "reads"'
+        if not endless and index == last:
+            yield index, 'the last step lasts for ever: it takes neither "seconds" nor "reads"'
 
 
 def with_outcome(timeline: Timeline, failure: str | None) -> Timeline:

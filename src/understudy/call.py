@@ -10,7 +10,8 @@ from typing import Any
 from understudy.behaviour import Behaviour, Plan, Scenario
 from understudy.clock import Clock
 from understudy.contract.codecs import CodecError
-from understudy.contract.expressions import Expression, Place, first_value
+from understudy.contract.expressions import Expression, Place
+from understudy.contract.loader import pointer_to
 from understudy.contract.model import Contract, JobType
 from understudy.contract.operations import Operation
 from understudy.contract.validation import Violation
@@ -64,23 +65,35 @@ class Call:
     view: RequestView
     scope: dict[str, Any]
 
-    def value(self, place: Place, name: str = "") -> Json:
-        """Return the value at a place of the request; one that cannot be decoded is a violation."""
-        try:
-            return first_value(place, self.scope)
-        except CodecError as error:
-            pointer = next((item.pointer for item in place if isinstance(item, Expression) and item.pointer), (name,))
-            raise Answered(
-                "invalid",
-                violation=Violation(
-                    "body", pointer[-1], "/" + "/".join(pointer), "format", str(error), None, f"{error} is expected"
-                ),
-            ) from None
+    def value(self, place: Place) -> Json:
+        """Return what the client has sent at a place, codecs undone; what cannot be decoded is a violation."""
+        for item in place:
+            value = _sent(item, self.scope) if isinstance(item, Expression) else item
+            if value is not None:
+                return value
+        return None
 
     def reply(self, view: View, state: State | None, ids: tuple[str, ...] = (), **scope: Any) -> Reply:
         """Render a view as the reply."""
         rendered = view.render({**self.scope, **scope}, state)
         return Reply.of_json(rendered.status, rendered.headers, rendered.body, operation=self.operation.id, jobs=ids)
+
+
+def _sent(expression: Expression, scope: dict[str, Any]) -> Json:
+    """Undo the codecs of an expression on what a request has there; what only renders is rendered."""
+    value = expression.raw(scope)
+    try:
+        for codec in reversed(expression.codecs):
+            if codec.name == "default":
+                value = codec.argument if value is None else value
+            elif value is not None:
+                value = (codec.read or codec.render)(value)
+    except (CodecError, OverflowError) as error:
+        path = expression.pointer or expression.path[1:]
+        place, pointer, message = expression.path[0], pointer_to(path), f"{error} is expected"
+        violation = Violation(place, path[-1], pointer, "format", str(error), value, message)
+        raise Answered("invalid", violation=violation) from None
+    return value
 
 
 # --- checking -------------------------------------------------------------------------------------------------------
@@ -96,12 +109,12 @@ def violations(call: Call) -> list[Violation]:
     ]
     body = call.operation.body
     if body is not None and (body.required or call.request.body):
-        found += body.violations(_plain(call.view.body))
+        found += body.violations(plain(call.view.body))
     return found
 
 
-def _plain(body: Json) -> Json:
-    """Return a decoded body as a schema sees it: the files of a form are text there."""
+def plain(body: Json) -> Json:
+    """Return a decoded body as JSON: the files of a form are text there."""
     if isinstance(body, dict):
         return {key: "" if isinstance(value, Part) else value for key, value in body.items()}
     return "" if isinstance(body, bytes) else body

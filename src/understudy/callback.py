@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from understudy.contract.codecs import dump_json
+from understudy.contract.expressions import Expression
 from understudy.contract.model import Callback, Sign
+from understudy.contract.templates import Leaf, ReadError, Reading, Template, Text
 from understudy.errors import SignatureInvalid
-from understudy.lifecycle import Job
+from understudy.lifecycle import Job, Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +42,33 @@ class Delivery:
     timeout_seconds: float
 
 
-def compose(
-    callback: Callback, job: Job, *, delivery_id: str, attempt: int, event: str | None, scope: Mapping[str, Any]
-) -> Delivery:
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is delivered, in however many attempts.
+
+    Attributes:
+        id: The same for all attempts.
+        job: The job as it was when the callback fell due.
+        event: The name of the event, where the contract names one.
+    """
+
+    id: str
+    job: Job
+    event: str | None
+
+
+def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[str, Any]) -> Delivery:
     """Compose one attempt.
 
     Args:
         callback: The contract's part.
-        job: The job as it is now.
-        delivery_id: The same for all attempts.
+        notice: What is delivered.
         attempt: From 1.
-        event: The name of the event, where the contract names one.
         scope: With `now`, `secret`, `server`.
     """
-    delivery = {"id": delivery_id, "attempt": attempt, "timestamp": int(scope["now"])}
-    inner = {**scope, "job": job, "delivery": delivery, "event": {"name": event}}
+    job = notice.job
+    delivery = {"id": notice.id, "attempt": attempt, "timestamp": int(scope["now"])}
+    inner = {**scope, "job": job, "delivery": delivery, "event": {"name": notice.event}}
     body = dump_json(callback.view.render(inner, job.state).body).encode()
     inner["delivery"] = {**delivery, "body": body.decode()}
     headers = [("content-type", "application/json")]
@@ -63,7 +77,7 @@ def compose(
         inner["signature"] = signature(callback.sign, inner)
         headers += [(name, str(template.render(inner))) for name, template in callback.sign.headers]
     return Delivery(
-        id=delivery_id,
+        id=notice.id,
         job_id=job.id,
         url=job.callback_url or "",
         headers=tuple(headers),
@@ -101,16 +115,36 @@ def verify(sign: Sign, job: Job, headers: Mapping[str, str], body: bytes, *, sec
         value = headers.get(name.lower())
         if value is None:
             raise SignatureInvalid(f'the callback lacks the header "{name}"')
-        reading: dict[Any, Any] = {}
-        template.read(value, reading, ())
+        reading = _read_header(name, template, value)
         given = reading.get(("signature",), given)
-        delivery.update({path[1]: found for path, found in reading.items() if path[0] == "delivery"})
-    timestamp = str(delivery.get("timestamp", ""))
-    if "timestamp" in delivery and not (timestamp.isdigit() and abs(now - int(timestamp)) <= sign.tolerance_seconds):
+        delivery.update({str(path[1]): found for path, found in reading.items() if path[0] == "delivery"})
+    if "timestamp" in delivery and not _is_near(str(delivery["timestamp"]), now, sign.tolerance_seconds):
         raise SignatureInvalid(f"the callback's timestamp is not within {sign.tolerance_seconds:g} seconds of now")
     scope = {"job": job, "delivery": delivery, "secret": _OneSecret(secret)}
     if not hmac.compare_digest(signature(sign, scope).encode(), str(given).encode()):
         raise SignatureInvalid("the callback's signature is wrong")
+
+
+def _read_header(name: str, template: Template, value: str) -> Reading:
+    """Return what a header says, whether it is one expression or several with text around them."""
+    reading: Reading = {}
+    pairs: list[tuple[Template, Json]] = [(template, value)]
+    if isinstance(template, Text):
+        found, leaves = template.match(value) or {}, (part for part in template.parts if isinstance(part, Expression))
+        pairs = [(Leaf(leaf, omit=False), found.get(leaf.text)) for leaf in leaves]
+    try:
+        for node, inner in pairs:
+            node.read(inner, reading, ())
+    except ReadError as error:
+        raise SignatureInvalid(f'the callback\'s header "{name}" cannot be read: {error}') from None
+    return reading
+
+
+def _is_near(timestamp: str, now: float, tolerance_seconds: float) -> bool:
+    try:
+        return abs(now - float(timestamp)) <= tolerance_seconds
+    except ValueError:
+        return False
 
 
 class _OneSecret(dict[str, str]):

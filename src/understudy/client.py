@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,19 +13,26 @@ import httpx_sse
 
 from understudy.clock import Clock, SystemClock
 from understudy.contract.model import Contract
-from understudy.errors import UnreadableReply, UsageError
+from understudy.errors import ProviderError, UnreadableReply, UsageError
 from understudy.exchange import Answer, Command, NoAnswer, Send, Sleep
-from understudy.flows import REQUEST_TIMEOUT_SECONDS, Flows
+from understudy.flows import Flows
 from understudy.library import find_provider, load_provider
 from understudy.lifecycle import Job, Json, Output
 
 T = TypeVar("T")
 
-#: A larger result file is not read.
-MAX_DOWNLOAD_BYTES = 256 * 1024 * 1024
-
 # What httpx raises before a request has left this machine.
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    UnicodeError,
+)
+
+#: What httpx raises.
+HTTP_ERRORS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
 
 class ClientBase:
@@ -40,6 +47,8 @@ class ClientBase:
         clock: Clock | None = None,
         paths: Iterable[Path] = (),
     ) -> None:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise UsageError("the key has a character that no header can carry, such as a line break at its end")
         contract = provider if isinstance(provider, Contract) else load_provider(find_provider(provider, paths))[0]
         self.contract = contract
         self._clock = clock if clock is not None else SystemClock()
@@ -79,19 +88,15 @@ class ClientBase:
             operation=operation,
             count=count,
             timeout_seconds=limit,
+            now=self._clock.now,
         )
 
     def _wait(self, job: Job, timeout_seconds: float | None) -> Generator[Command, Any, Job]:
         return self._flows.wait(job, timeout_seconds=timeout_seconds, now=self._clock.now)
 
-    def _answer(self, response: httpx.Response) -> Answer:
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, response.content, self._clock.now())
-
-    def _file(self, response: httpx.Response) -> bytes:
-        if not response.is_success:
-            raise UnreadableReply("the result file could not be fetched", status_code=response.status_code)
-        return response.content
+    def _answer(self, response: httpx.Response, body: bytearray) -> Answer:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        return Answer(response.status_code, headers, bytes(body), self._clock.now())
 
 
 def one(jobs: list[Job]) -> Job:
@@ -100,14 +105,24 @@ def one(jobs: list[Job]) -> Job:
     return jobs[0]
 
 
-def link(output: Output) -> str:
-    if output.url is None:
-        raise UsageError("this result has neither a link nor content")
-    return output.url
-
-
-def no_answer(error: httpx.HTTPError | httpx.InvalidURL) -> NoAnswer:
+def no_answer(error: Exception) -> NoAnswer:
     return NoAnswer(f"{type(error).__name__}: {error}", sent=not isinstance(error, _NOT_SENT))
+
+
+@contextmanager
+def or_lost() -> Iterator[None]:
+    """Turn what a stream of events breaks with into errors of ours."""
+    try:
+        yield
+    except (*HTTP_ERRORS, NoAnswer) as error:
+        kind = UnreadableReply if isinstance(error, httpx_sse.SSEError) else ProviderError
+        raise kind(f"the stream of events was lost: {error}") from None
+
+
+def add(body: bytearray, chunk: bytes, most_bytes: int) -> None:
+    body += chunk
+    if len(body) > most_bytes:
+        raise NoAnswer(f"it is longer than {most_bytes:,} bytes", sent=True)
 
 
 class Client(ClientBase):
@@ -125,7 +140,7 @@ class Client(ClientBase):
         paths: Folders with `contracts/` to look in before the working directory.
 
     Raises:
-        UsageError: There is no such provider.
+        UsageError: There is no such provider, or no header can carry the key.
         ContractInvalid: Its contract cannot be used.
 
     Example:
@@ -195,6 +210,9 @@ class Client(ClientBase):
     def status(self, job: Job) -> Job:
         """Ask once how a job is.
 
+        Args:
+            job: The job.
+
         Raises:
             ProviderError: The provider answered an error, or nothing.
             UnreadableReply: Its answer is not what the contract says.
@@ -235,6 +253,9 @@ class Client(ClientBase):
     def cancel(self, job: Job) -> Job:
         """Ask for a job to be stopped, and return it as it is then.
 
+        Args:
+            job: The job.
+
         Raises:
             UsageError: The provider cannot cancel.
             ProviderError: It answered an error.
@@ -251,6 +272,11 @@ class Client(ClientBase):
         Yields:
             An iterator over a job for each event that tells of one; other events are passed over.
 
+        Raises:
+            UsageError: The provider has no stream of events.
+            ProviderError: It did not open one, or the stream was lost, at once or while it is read.
+            UnreadableReply: Its answer is no stream.
+
         Example:
             >>> import understudy
             >>> fake = understudy.Fake("oxen")
@@ -261,27 +287,31 @@ class Client(ClientBase):
             <State.SUCCEEDED: 'succeeded'>
         """
         send = self._flows.subscription(job)
-        timeout = httpx.Timeout(REQUEST_TIMEOUT_SECONDS)
-        with httpx_sse.connect_sse(
-            self._http, send.method, send.url, headers=dict(send.headers), timeout=timeout
-        ) as source:
-            self._flows.opened(source.response.status_code)
-            told = (self._flows.reader.event(event.event, event.data) for event in source.iter_sse())
-            yield (job for job in told if job is not None)
+        with ExitStack() as stack:
+            with or_lost():
+                response = stack.enter_context(self._http.stream(**arguments(send)))
+                if not response.is_success:
+                    raise self._flows.unsubscribed(self._read(response, send))
+            yield self._told(response)
+
+    def _told(self, response: httpx.Response) -> Iterator[Job]:
+        with or_lost():
+            for event in httpx_sse.EventSource(response).iter_sse():
+                told = self._flows.reader.event(event.event, event.data)
+                if told is not None:
+                    yield told
 
     def download(self, output: Output) -> bytes:
         """Return the bytes of a result file.
 
+        Args:
+            output: One of the outputs of a job.
+
         Raises:
+            UsageError: It has neither a link nor content.
             UnreadableReply: It could not be fetched; links do not live for ever.
         """
-        if output.content is not None:
-            return output.content
-        send = self._flows.fetch(link(output))
-        response = self._http.request(
-            send.method, send.url, headers=list(send.headers), timeout=send.timeout_seconds, follow_redirects=True
-        )
-        return self._file(response)
+        return self._drive(self._flows.download(output))
 
     def _drive(self, flow: Generator[Command, Any, T]) -> T:
         try:
@@ -301,9 +331,16 @@ class Client(ClientBase):
             self._clock.sleep(command.seconds)
             return None
         try:
-            return self._answer(self._http.request(**arguments(command)))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            with self._http.stream(**arguments(command)) as response:
+                return self._read(response, command)
+        except HTTP_ERRORS as error:
             raise no_answer(error) from error
+
+    def _read(self, response: httpx.Response, send: Send) -> Answer:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            add(body, chunk, send.most_bytes)
+        return self._answer(response, body)
 
     def close(self) -> None:
         """Close the HTTP client, if it is this client's own."""
@@ -326,4 +363,5 @@ def arguments(send: Send) -> dict[str, Any]:
         "headers": list(send.headers),
         "content": send.body or None,
         "timeout": send.timeout_seconds,
+        "follow_redirects": False,  # a create is sent once, and the key goes where it belongs
     }

@@ -23,8 +23,8 @@ CEILING_SECONDS = 24 * 3600.0
 #: How often one job may be read in virtual time before its reader counts as endless.
 MAX_READS = 10_000
 
-# An async waiter lets the other tasks run this many times before it moves the clock, so that whoever was just woken
-# can say what it waits for next.
+# An async waiter lets the other tasks run this many times after the clock was moved before it moves it on, so that
+# whoever was just woken can say what it waits for next.
 _TURNS = 8
 
 
@@ -49,7 +49,7 @@ class Clock:
         self._agenda: list[tuple[float, int, Entry]] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
-        self.changed: Callable[[], None] = _nothing  # called when the agenda gets an entry
+        self.changed: Callable[[], None] = _nothing  # called when the next entry may be due earlier than it was
 
     def now(self) -> float:
         """Return the time in unix seconds."""
@@ -61,6 +61,10 @@ class Clock:
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait for that many seconds of this clock, and let other tasks run meanwhile."""
+        raise NotImplementedError
+
+    def advance(self, seconds: float) -> None:
+        """Skip that many seconds, and do what falls due in them."""
         raise NotImplementedError
 
     def call_at(self, when: float, action: Callable[[], None]) -> Entry:
@@ -141,9 +145,12 @@ class SystemClock(Clock):
         return seconds / self._speed
 
     def advance(self, seconds: float) -> None:
-        """Skip that many seconds, and do what fell due in them."""
-        self._skipped += seconds
-        self.run_due()
+        until = self.now() + seconds
+        while (due := self.next_due()) is not None and due <= until:
+            self._skipped += max(due - self.now(), 0.0)  # what follows from an entry counts from its moment
+            self.run_due()
+        self._skipped += max(until - self.now(), 0.0)
+        self.changed()
 
 
 class VirtualClock(Clock):
@@ -167,6 +174,7 @@ class VirtualClock(Clock):
         self._ceiling_seconds = ceiling_seconds
         self._max_reads = max_reads
         self._waited_seconds = 0.0
+        self._moves = 0
 
     def now(self) -> float:
         return self._now
@@ -186,10 +194,13 @@ class VirtualClock(Clock):
     async def sleep_async(self, seconds: float) -> None:
         self._count(seconds)
         wake = self.call_at(self._now + max(seconds, 0.0), _nothing)
-        while not wake.done:
-            await _let_others_run()
-            if not wake.done:
-                self.step()
+        try:
+            while not wake.done:
+                await self.settle(lambda: wake.done)
+                if not wake.done:
+                    self.step()
+        finally:
+            wake.cancel()  # whoever was cancelled waits for nothing any more
 
     def count_read(self, reads: int, what: str) -> None:
         if reads > self._max_reads:
@@ -202,10 +213,15 @@ class VirtualClock(Clock):
         """Go to the next entry of the agenda and do it; say whether there was one."""
         return self._run_one(float("inf"))
 
-    async def step_async(self) -> bool:
-        """Let other tasks run, then go to the next entry of the agenda; say whether there was one."""
-        await _let_others_run()
-        return self.step()
+    async def settle(self, ready: Callable[[], bool]) -> None:
+        """Let the other tasks run, until `ready` holds or none of them has moved the clock for a while."""
+        import anyio.lowlevel
+
+        turns = 0
+        while turns < _TURNS and not ready():
+            moves = self._moves
+            await anyio.lowlevel.checkpoint()
+            turns = turns + 1 if moves == self._moves else 0
 
     def _run_until(self, when: float) -> None:
         while self._run_one(when):
@@ -214,6 +230,7 @@ class VirtualClock(Clock):
 
     def _reach(self, when: float) -> None:
         self._now = max(self._now, when)
+        self._moves += 1
 
     def _count(self, seconds: float) -> None:
         self._waited_seconds += max(seconds, 0.0)
@@ -227,10 +244,3 @@ class VirtualClock(Clock):
 
 def _nothing() -> None:
     """A waiter's entry does nothing: that its moment has come is all there is to it."""
-
-
-async def _let_others_run() -> None:
-    import anyio.lowlevel
-
-    for _ in range(_TURNS):
-        await anyio.lowlevel.checkpoint()

@@ -6,7 +6,9 @@ from collections import deque
 from dataclasses import replace
 
 from understudy.behaviour import Plan, with_outcome
-from understudy.call import Answered, Backstage, Call, refused, violations
+from understudy.call import Answered, Backstage, Call, plain, refused, violations
+from understudy.contract.expressions import Expression
+from understudy.contract.loader import pointer_parts
 from understudy.contract.model import Create
 from understudy.contract.validation import Violation
 from understudy.lifecycle import Job
@@ -27,7 +29,7 @@ def create(back: Backstage, call: Call) -> Outcome:
     if early:
         raise refused(early[0])
     count = call.value(group.count)
-    count = count if isinstance(count, int) and 1 <= count <= MAX_JOBS_PER_REQUEST else 1
+    count = int(count) if isinstance(count, int | float) and 1 <= count <= MAX_JOBS_PER_REQUEST else 1
     drafts = [_draft(back, call, group) for _ in range(count)]
     plan = _plan(back, call, drafts[0])
     cost = _price(call, drafts[0])
@@ -45,27 +47,32 @@ def create(back: Backstage, call: Call) -> Outcome:
     if plan.error is not None:
         raise Answered(plan.error, job=plays[0].job)
     if group.sync is not None and (group.sync.when is None or group.sync.when.holds(call.scope)):
-        return _blocked(back, call, group, plays[0])
+        patience = float("inf") if group.sync.max_seconds is None else group.sync.max_seconds
+        return _blocked(back, call, group, plays, back.clock.now() + patience)
     return _created(call, group, plays)
 
 
 def _in_input(violation: Violation, group: Create) -> bool:
     """Say whether a violation is about the input, and not about what stands beside it."""
-    first = violation.pointer.split("/")[1] if "/" in violation.pointer else ""
-    return violation.place == "body" and first not in group.claims
+    parts = tuple(pointer_parts(violation.pointer))
+    inputs = [item.pointer or () for item in group.input if isinstance(item, Expression)]
+    if violation.place != "body" or not any(parts[: len(inner)] == inner for inner in inputs):
+        return False
+    # where the whole body is the input, nothing that another key claims is part of it
+    return () not in inputs or (parts != () and parts[0] not in group.claims)
 
 
 def _draft(back: Backstage, call: Call, group: Create) -> Job:
     given = call.value(group.input)
-    whole = isinstance(given, dict) and given is call.view.body
+    beside = group.claims if given is call.view.body else frozenset()
     model, callback_url = call.value(group.model), call.value(group.callback_url)
     return Job(
         id=mint(call.job_type.id, back.random),
         model=model if isinstance(model, str) else None,
-        input={key: value for key, value in given.items() if not (whole and key in group.claims)}
+        input={key: value for key, value in plain(given).items() if key not in beside}
         if isinstance(given, dict)
         else {},
-        request=call.view.body,
+        request=plain(call.view.body),
         created_at=back.clock.now(),
         updated_at=back.clock.now(),
         callback_url=callback_url if isinstance(callback_url, str) and callback_url else None,
@@ -130,27 +137,25 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
 
 def _created(call: Call, group: Create, plays: list[Play]) -> Reply:
     jobs = [play.job for play in plays]
+    if group.reply.carries_content(jobs[0].state, {**call.scope, "job": jobs[0]}):
+        jobs = [_with_content(play) for play in plays]
     return call.reply(group.reply, jobs[0].state, tuple(job.id for job in jobs), job=jobs[0], jobs=jobs)
 
 
-def _blocked(back: Backstage, call: Call, group: Create, play: Play) -> Outcome:
-    """Answer when the job has ended, or when the provider's patience has."""
-    back.stage.skip_reads(play)
-    job, sync = play.job, group.sync
-    limit = float("inf")
-    if sync is not None and sync.max_seconds is not None:
-        limit = (job.created_at or 0) + sync.max_seconds
-    if job.terminal or back.clock.now() >= limit:
-        call.scope["job"], call.scope["statusCode"] = job, None
-        if group.reply.carries_content(job.state, call.scope):
-            contents = [draw(one) for one in play.pictures]
-            job = replace(
-                job,
-                outputs=tuple(
-                    replace(output, content=content) for output, content in zip(job.outputs, contents, strict=True)
-                ),
-            )
-            call.scope["job"] = job
-        return call.reply(group.reply, job.state, (job.id,))
-    due = back.clock.now() + (play.steps[0].seconds if play.steps[0].seconds is not None else float("inf"))
-    return Wait(min(due, limit), lambda: _blocked(back, call, group, play))
+def _with_content(play: Play) -> Job:
+    files = zip(play.job.outputs, play.pictures, strict=True)
+    return replace(play.job, outputs=tuple(replace(output, content=draw(picture)) for output, picture in files))
+
+
+def _blocked(back: Backstage, call: Call, group: Create, plays: list[Play], limit: float) -> Outcome:
+    """Answer when the jobs have ended, or when the provider's patience has."""
+    kept = [play for play in plays if back.plays.get(play.job.id) is play]  # all, unless the fake was reset meanwhile
+    for play in kept:
+        back.stage.skip_reads(play)
+    active = [play for play in kept if not play.job.terminal]
+    now = back.clock.now()
+    if not active or now >= limit:
+        return _created(call, group, plays)
+    seconds = active[0].steps[0].seconds
+    due = float("inf") if seconds is None else now + seconds
+    return Wait(min(due, limit), lambda: _blocked(back, call, group, plays, limit))

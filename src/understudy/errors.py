@@ -30,8 +30,21 @@ if TYPE_CHECKING:
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name most like `name`, or None when nothing is like it."""
-    found = difflib.get_close_matches(str(name), [str(option) for option in valid], n=1, cutoff=0.5)
+    text, options = str(name), [str(option) for option in valid]
+    slips = [option for option in options if _is_slip(text, option)]
+    if slips:
+        return min(slips, key=lambda option: abs(len(option) - len(text)))
+    found = difflib.get_close_matches(text, options, n=1, cutoff=0.5)
     return found[0] if found else None
+
+
+def _is_slip(text: str, option: str) -> bool:
+    """Say whether a finger slipped: a letter is missing or too much, or two neighbours are swapped."""
+    if len(text) == len(option):
+        pairs = range(len(text) - 1)
+        return any(text[:at] + text[at + 1] + text[at] + text[at + 2 :] == option for at in pairs) and text != option
+    shorter, longer = sorted((text, option), key=len)
+    return any(longer[:at] + longer[at + 1 :] == shorter for at in range(len(longer)))
 
 
 def suggestion(name: str, valid: Iterable[str]) -> str:

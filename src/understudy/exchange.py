@@ -1,23 +1,34 @@
-"""A request that a client makes, and the answer to it, as data."""
+"""A request that a client makes, and the answer to it, as data; and how the one is written and the other looked at."""
 
 from __future__ import annotations
 
 import email.utils
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
+from urllib.parse import quote, urlencode
 
-from understudy.contract.codecs import parse_json
+from understudy.contract.codecs import dump_json, parse_json
 from understudy.contract.expressions import Expression, Place
+from understudy.contract.model import Contract
+from understudy.contract.operations import Operation
 from understudy.contract.views import View
-from understudy.errors import (
-    UsageError,
-)
+from understudy.errors import UsageError
 from understudy.lifecycle import Json
 from understudy.wire import RequestView
 
-#: The longest pause that a provider's Retry-After is believed for, in seconds.
+#: The longest pause between two tries that nobody has asked for, in seconds.
 MAX_PAUSE_SECONDS = 300.0
+
+#: How long one request may take; a create that blocks until its job ends may take as long as a wait.
+REQUEST_TIMEOUT_SECONDS = 30.0
+
+#: A longer answer is not read.
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+
+#: A larger result file is not read.
+MAX_DOWNLOAD_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +36,11 @@ class Send:
     """Send a request and give back the answer."""
 
     method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
+    url: str = field(repr=False)  # this and the next may carry the key
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes
     timeout_seconds: float
+    most_bytes: int = MAX_REPLY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,74 @@ class Draft:
         node[pointer[-1]] = value
 
 
+class Writer:
+    """Writes requests: where to, and with the key where it belongs.
+
+    Args:
+        contract: The provider's contract.
+        api_key: The key.
+        base_url: Where the provider is, instead of its own servers.
+    """
+
+    def __init__(self, contract: Contract, api_key: str, base_url: str | None) -> None:
+        self._contract = contract
+        self._api_key = api_key
+        self._base_url = None if base_url is None else base_url.rstrip("/")
+
+    def send(
+        self, operation: Operation, request: Draft, timeout_seconds: float, accept: str = "application/json, */*"
+    ) -> Send:
+        """Return the request to an operation.
+
+        Raises:
+            UsageError: It has something in it that is no JSON, or no text.
+        """
+        path, query, key = operation.path, {**request.query}, self._key_headers({operation.id: operation})
+        for security in operation.security:
+            if security.place == "query" and not key:
+                query[security.name] = self._api_key
+        headers = [("accept", accept), *key, *request.headers]
+        body = b""
+        try:
+            for name, value in request.path.items():
+                path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
+            url = (self._base_url or operation.server) + path
+            if query:
+                url = f"{url}?{urlencode(query)}"
+            if request.body is not None:
+                headers.append(("content-type", "application/json"))
+                body = dump_json(request.body).encode()
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the request to {operation.id} cannot be written: {error}") from None
+        return Send(operation.method, url, tuple(headers), body, timeout_seconds)
+
+    def fetch(self, url: str) -> Send:
+        """Return the request for a result file; the key goes along only where the contract asks for it."""
+        assets = self._contract.job_type.assets
+        home = [self._base_url] if self._base_url else list(self._contract.servers)
+        if assets is not None and assets.url.parts:
+            home.append(str(assets.url.parts[0]))
+        ours = any(_origin(url) == _origin(place) for place in home)
+        headers = self._key_headers(self._contract.operations) if assets and assets.needs_key and ours else ()
+        return Send("GET", url, tuple(headers), b"", REQUEST_TIMEOUT_SECONDS, MAX_DOWNLOAD_BYTES)
+
+    def without_key(self, text: str) -> str:
+        """Return a text of the provider's: some repeat a key that they refuse, and no error may show it."""
+        return text.replace(self._api_key, "[key]") if self._api_key else text
+
+    def _key_headers(self, operations: Mapping[str, Operation]) -> list[tuple[str, str]]:
+        for operation in operations.values():
+            for security in operation.security:
+                if security.place == "header":
+                    return [(security.name, f"{security.scheme} {self._api_key}".strip())]
+        return []
+
+
+def _origin(url: str) -> tuple[str, str]:
+    scheme, _, rest = url.partition("://")
+    return scheme.lower(), rest.partition("/")[0].lower()
+
+
 def decoded(answer: Answer) -> Json:
     try:
         return parse_json(answer.body)
@@ -114,16 +194,19 @@ def answer_scope(
 
 
 def succeeded(view: View, answer: Answer, scope: Mapping[str, Any]) -> bool:
-    return 200 <= answer.status < 300 and (view.success is None or view.success.holds(scope))
+    """Say whether an answer is one that a view could be: by its HTTP status, and by the contract's criterion."""
+    fits = 200 <= answer.status < 300 or answer.status in view.http.values()
+    return fits and (view.success is None or view.success.holds(scope))
 
 
 def retry_after(answer: Answer) -> float | None:
     """Return the Retry-After of an answer in seconds, given as seconds or as an HTTP date (RFC 9110, 10.2.3)."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isdecimal():
-        return min(float(text), MAX_PAUSE_SECONDS)
+        return float(text)
     try:
-        moment = email.utils.parsedate_to_datetime(text).timestamp()
-    except ValueError:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
-    return min(max(moment - answer.at, 0.0), MAX_PAUSE_SECONDS)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # an HTTP date is always in GMT
+    return max(moment.timestamp() - answer.at, 0.0)

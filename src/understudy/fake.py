@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.behaviour import Plan
+from understudy.behaviour import Plan, wrong_steps
 from understudy.callback import Delivery, refusal
 from understudy.clock import Clock, VirtualClock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
 from understudy.contract.openapi import host_of
+from understudy.contract.operations import Security
 from understudy.errors import UsageError, suggestion
 from understudy.journal import Journal
 from understudy.ledger import Ledger
@@ -96,12 +97,7 @@ class Fake:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that the fake plays: those of the API and those of its files."""
-        hosts = [host_of(server) for server in self.contract.servers]
-        for job_type in self.contract.job_types.values():
-            urls = [] if job_type.assets is None else [job_type.assets.url]
-            urls += [upload.url for upload in job_type.uploads]
-            hosts += [host_of(str(url.parts[0])) for url in urls]
-        return tuple(dict.fromkeys(hosts))
+        return hosts_of(self.contract)
 
     def handle(self, request: Request) -> Outcome:
         """Answer a request as data; what the transport and the server are shells around."""
@@ -134,15 +130,22 @@ class Fake:
 
     def _options(self, api_key: str, options: dict[str, Any]) -> dict[str, Any]:
         headers = {**self.key_headers(api_key), **options.pop("headers", {})}
-        return {"base_url": self.base_url, "headers": headers, "timeout": None, **options}
+        params = {**self._key_parameters(api_key), **options.pop("params", {})}
+        return {"base_url": self.base_url, "headers": headers, "params": params, "timeout": None, **options}
 
     def key_headers(self, api_key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
-        for operation in self.contract.operations.values():
-            for security in operation.security:
-                if security.place == "header":
-                    return {security.name: f"{security.scheme} {api_key}".strip()}
-        return {}
+        found = next((one for one in self._securities if one.place == "header"), None)
+        return {} if found is None else {found.name: f"{found.scheme} {api_key}".strip()}
+
+    def _key_parameters(self, api_key: str) -> dict[str, str]:
+        """Return the query parameters that carry a key where no header does."""
+        found = None if self.key_headers(api_key) else next(iter(self._securities), None)
+        return {} if found is None else {found.name: api_key}
+
+    @property
+    def _securities(self) -> list[Security]:
+        return [entry for operation in self.contract.operations.values() for entry in operation.security]
 
     # --- what happens next ---
 
@@ -165,7 +168,7 @@ class Fake:
             visible_after_seconds: How long status reads do not find it.
 
         Raises:
-            UsageError: The contract has no such failure or error.
+            UsageError: The contract has no such failure or error, or no job can go through such steps.
         """
         job_type = self.contract.job_type
         for kind, name, valid in (
@@ -177,6 +180,8 @@ class Fake:
         steps = tuple(timeline) if timeline is not None else None
         if state is not None:
             steps = (Step(state),)
+        for index, text in wrong_steps(steps or ()):
+            raise UsageError(f"step {index + 1} of the timeline: {text}")
         self._provider.plan_next(Plan(steps, failure, error, visible_after_seconds))
 
     def reset(self) -> None:
@@ -208,7 +213,7 @@ class Fake:
     @property
     def ledger(self) -> Ledger:
         """The money of the account that `client()` uses."""
-        return self.ledger_of(API_KEY)
+        return self.ledger_of(API_KEY if self._securities else "")
 
     def ledger_of(self, api_key: str) -> Ledger:
         """Return the money of the account of a key."""
@@ -225,15 +230,15 @@ class Fake:
         import httpx
 
         if self._sender is None:
-            self._sender = httpx.Client(trust_env=False, verify=_tls())
+            self._sender = httpx.Client(trust_env=False, verify=tls())
         try:
             reply = self._sender.post(
                 delivery.url,
-                headers=dict(delivery.headers),
+                headers=[(name.encode(), value.encode()) for name, value in delivery.headers],
                 content=delivery.body,
                 timeout=delivery.timeout_seconds,
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             done(None, f"no answer: {type(error).__name__}")
         else:
             done(reply.status_code, "")
@@ -251,7 +256,17 @@ class Fake:
         self.close()
 
 
+def hosts_of(contract: Contract) -> tuple[str, ...]:
+    """Return the hosts of a provider: those of its API and those of its files."""
+    hosts = [host_of(server) for server in contract.servers]
+    for job_type in contract.job_types.values():
+        urls = [] if job_type.assets is None else [job_type.assets.url]
+        urls += [upload.url for upload in job_type.uploads]
+        hosts += [host_of(str(url.parts[0])) for url in urls]
+    return tuple(dict.fromkeys(hosts))
+
+
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """Return the one TLS context of this process: making one costs more than a hundred callbacks."""
     return ssl.create_default_context()

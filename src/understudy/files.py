@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from understudy.clock import Clock
-from understudy.contract.model import JobType
+from understudy.contract.model import Assets, JobType
 from understudy.contract.templates import Text
 from understudy.media import draw
 from understudy.store import Play, Plays
@@ -67,9 +67,9 @@ class Files:
         self._uploads: OrderedDict[str, tuple[UploadedFile, JobType, float | None]] = OrderedDict()
         self._uploaded_bytes = 0
         self._results = [
-            (path_of(job_type.assets.url), job_type)
+            (path_of(assets.url), job_type, assets)
             for job_type in job_types.values()
-            if job_type.assets is not None and job_type.assets.url.parts
+            if (assets := job_type.assets) is not None
         ]
 
     def keep(self, path: str, file: UploadedFile, job_type: JobType, lifetime_seconds: float | None) -> None:
@@ -94,33 +94,18 @@ class Files:
             file, job_type, until = upload
             expired = until is not None and self._clock.now() > until
             return Found(b"" if expired else file.content, file.media_type, expired, job_type)
-        for text, job_type in self._results:
-            values = text.match(path)
-            if values is not None:
-                found = self._result({name: unquote(value) for name, value in values.items()}, query, job_type)
-                if found is not None:
-                    return found
+        for text, job_type, assets in self._results:
+            values = {name: unquote(value) for name, value in (text.match(path) or {}).items()}
+            play = self._plays.get(values.get("$job.id", ""))
+            if play is None or play.job_type is not job_type:
+                continue
+            pictures = {str(index): picture for index, picture in enumerate(play.pictures)}
+            picture = pictures.get(values.get("$output.index", "0"))
+            if picture is not None:
+                expired = self._clock.now() > _good_until(play, assets, query)
+                account = play.account.name if assets.needs_key else ""
+                return Found(b"" if expired else draw(picture), picture.media_type, expired, job_type, account)
         return None
-
-    def _result(self, values: Mapping[str, str], query: Mapping[str, str], job_type: JobType) -> Found | None:
-        play = self._plays.get(values.get("$job.id", ""))
-        index = values.get("$output.index", "0")
-        if play is None or not index.isdecimal() or int(index) >= len(play.pictures):
-            return None
-        picture = play.pictures[int(index)]
-        needs_key = job_type.assets is not None and job_type.assets.needs_key
-        account = play.account.name if needs_key else ""
-        expired = self._clock.now() > self._good_until(play, query)
-        content = b"" if expired else draw(picture)
-        return Found(content, picture.media_type, expired, job_type, account)
-
-    def _good_until(self, play: Play, query: Mapping[str, str]) -> float:
-        renewed = query.get(EXPIRES, "")
-        if renewed.isdecimal():
-            return float(renewed)
-        assets = play.job_type.assets
-        lifetime = assets.lifetime_seconds if assets is not None else None
-        return float("inf") if lifetime is None else (play.job.ended_at or 0) + lifetime
 
     def clear(self) -> None:
         """Forget the uploads."""
@@ -128,7 +113,19 @@ class Files:
         self._uploaded_bytes = 0
 
 
+def _good_until(play: Play, assets: Assets, query: Mapping[str, str]) -> float:
+    renewed = query.get(EXPIRES, "")
+    if renewed.isdecimal():
+        return float(renewed)
+    return float("inf") if assets.lifetime_seconds is None else (play.job.ended_at or 0) + assets.lifetime_seconds
+
+
 def path_of(url: Text) -> Text:
     """Return the template of a URL's path."""
     first, *rest = url.parts
-    return Text(("/" + str(first).split("/", 3)[3] if str(first).count("/") >= 3 else str(first), *rest))
+    return Text((below_host(str(first)), *rest))
+
+
+def below_host(url: str) -> str:
+    """Return what follows the host in a URL: the path, the query and all."""
+    return "/" + [*url.split("/", 3), ""][3]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from understudy.call import Answered, Backstage, Call, checked
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Place, first_value
 from understudy.contract.validation import Violation
 from understudy.creates import create
-from understudy.files import EXPIRES, UploadedFile
+from understudy.files import EXPIRES, UploadedFile, below_host
 from understudy.lifecycle import Json
 from understudy.media import draw, picture
 from understudy.mint import mint
@@ -23,12 +23,16 @@ from understudy.wire import Outcome, Part, Stream
 def _play_of(back: Backstage, call: Call, place: Place) -> Play:
     checked(call)
     play = back.plays.get(str(call.value(place)))
-    if play is None or play.account is not call.account or play.job_type is not call.job_type:
-        raise Answered("notFound")
-    retention = call.job_type.retention_seconds
-    if retention is not None and play.job.ended_at is not None and back.clock.now() > play.job.ended_at + retention:
+    if play is None or not _can_ask_for(back, call, play):
         raise Answered("notFound")
     return play
+
+
+def _can_ask_for(back: Backstage, call: Call, play: Play) -> bool:
+    """Say whether a job is this account's and still kept."""
+    retention, ended = call.job_type.retention_seconds, play.job.ended_at
+    kept = retention is None or ended is None or back.clock.now() <= ended + retention
+    return kept and play.account is call.account and play.job_type is call.job_type
 
 
 def status(back: Backstage, call: Call) -> Outcome:
@@ -54,7 +58,8 @@ def cancel(back: Backstage, call: Call) -> Outcome:
     view = operation.refused
     if play.job.state in operation.states:
         view = operation.reply
-        back.stage.cancel(play)
+        if not play.job.terminal:
+            back.stage.cancel(play)
     return call.reply(view, play.job.state, (play.job.id,), job=play.job)
 
 
@@ -63,9 +68,9 @@ def listing(back: Backstage, call: Call) -> Outcome:
     operation = call.job_type.listing
     assert operation is not None  # or nobody were routed here
     checked(call)
-    jobs = [play.job for play in back.plays.values() if play.account is call.account and play.job_type is call.job_type]
+    jobs = [play.job for play in back.plays.values() if _can_ask_for(back, call, play)]
     for by, place, otherwise in operation.filters:
-        wanted = by.value(call.scope)
+        wanted = call.value((by,))
         if wanted not in (None, ""):
             jobs = [job for job in jobs if str(first_value(place, {**call.scope, "job": job})) == str(wanted)]
         elif otherwise is not None:
@@ -123,14 +128,10 @@ def renew(back: Backstage, call: Call) -> Outcome:
     assert assets.renew is not None
     checked(call)
     url = str(call.value(assets.renew.url))
-    home = moved(assets.url.parts[0] if isinstance(assets.url.parts[0], str) else "", call.request.asset_url)
-    if urlsplit(url)[:2] != urlsplit(home)[:2]:
-        raise Answered(
-            "invalid",
-            violation=Violation(
-                "body", "url", "/url", "format", None, url, "it is no link to a result of this provider"
-            ),
-        )
+    home = moved(assets.url.render({}), call.request.asset_url)
+    if not url.startswith(home.removesuffix(below_host(home)) + "/"):
+        message = "it is no link to a result of this provider"
+        raise Answered("invalid", violation=Violation("body", "url", "/url", "format", None, url, message))
     fresh = f"{url.partition('?')[0]}?{EXPIRES}={int(back.clock.now() + assets.renew.lifetime_seconds)}"
     return call.reply(assets.renew.reply, None, asset={"url": fresh})
 
@@ -151,7 +152,7 @@ def upload(back: Backstage, call: Call) -> Outcome:
     folder = str(call.value(entry.folder) or "").strip("/")
     path = f"{folder}/{name}" if folder else name
     file = UploadedFile(name, path, "", len(data), media_type, back.clock.now(), data)
-    url = entry.url.render({**call.scope, "file": file})
+    url = entry.url.render({**call.scope, "file": replace(file, name=quote(name), path=quote(path))})
     file = replace(file, url=moved(url, call.request.asset_url))
     back.files.keep(urlsplit(url).path, file, call.job_type, entry.lifetime_seconds)
     return call.reply(entry.reply, None, file=file)

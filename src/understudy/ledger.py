@@ -77,12 +77,13 @@ class Ledger:
         self._charged += exact
         self.entries.append(Movement(now, job_id, _plain(exact), self.balance))
 
-    def refund(self, job_id: str, amount: float, now: float) -> None:
-        """Give money back for a job."""
-        exact = _exact(amount)
-        self._balance += exact
-        self._refunded += exact
-        self.entries.append(Movement(now, job_id, _plain(-exact), self.balance))
+    def refund(self, job_id: str, cost: float, now: float, *, share: float = 1.0) -> float:
+        """Give a share of what a job cost back, and return what is left of its cost."""
+        back = _exact(cost) * _exact(share)
+        self._balance += back
+        self._refunded += back
+        self.entries.append(Movement(now, job_id, _plain(-back), self.balance))
+        return _plain(_exact(cost) - back)
 
 
 def _exact(amount: float) -> Decimal:

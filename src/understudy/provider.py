@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from understudy.behaviour import Behaviour, Plan, Scenario
@@ -19,7 +18,7 @@ from understudy.callback import Delivery
 from understudy.clock import Clock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract, JobType
-from understudy.contract.operations import Operation
+from understudy.contract.operations import Operation, Routed
 from understudy.contract.validation import Violation
 from understudy.errors import UsageError, suggestion
 from understudy.files import Files
@@ -137,8 +136,11 @@ class Provider:
         Returns:
             The reply, a stream, or a wait for a reply that comes later.
         """
+        routed = self.contract.router.find(request.method, request.path)
+        # A file is drawn now. Finding it only reads, so the lock is not held, and nobody else has to wait.
+        file = self._file(request) if routed is None or routed.operation is None else None
         with self._lock:
-            return self._recorded(request, self._answer(request))
+            return self._recorded(request, file or self._answer(request, routed))
 
     def _recorded(self, request: Request, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Wait):
@@ -166,10 +168,9 @@ class Provider:
         )
         return outcome
 
-    def _answer(self, request: Request) -> Outcome:
-        routed = self.contract.router.find(request.method, request.path)
+    def _answer(self, request: Request, routed: Routed | None) -> Outcome:
         if routed is None or routed.operation is None:
-            return self._file(request) or self._no_operation(request, () if routed is None else routed.methods)
+            return self._no_operation(request, () if routed is None else routed.methods)
         operation = routed.operation
         job_type, handler = self._parts.get(operation.id, (self.contract.job_type, unclaimed))
         view = RequestView(None, request.parameters, request.header, routed.path)
@@ -179,7 +180,8 @@ class Provider:
             scope["account"] = account
             if account.windows.admit(operation.id, scope["now"]) is not None:
                 raise Answered("rateLimited")
-            view = scope["request"] = replace(view, body=_decoded(request, operation))
+            body = _decoded(request, operation)
+            view = scope["request"] = RequestView(body, request.parameters, request.header, routed.path)
             return handler(self._back, Call(request, operation, job_type, account, view, scope))
         except Answered as answered:
             return self._error(answered, operation.id, job_type, scope)

@@ -7,13 +7,11 @@ from dataclasses import replace
 
 from understudy.callback import verify
 from understudy.contract.codecs import parse_json
+from understudy.contract.expressions import Scope
 from understudy.contract.model import Contract, JobType
 from understudy.contract.templates import Path, ReadError, Reading, check_types
-from understudy.contract.views import View, facts_of
-from understudy.errors import (
-    UnreadableReply,
-    UsageError,
-)
+from understudy.contract.views import Read, View, facts_of, prefixes
+from understudy.errors import UnreadableReply, UsageError
 from understudy.lifecycle import Job, State
 from understudy.wire import RequestView
 
@@ -40,16 +38,26 @@ class Reader:
             return Job(**{"id": "", **facts, "state": state})
         if known.id:
             facts.pop("id", None)
-        return replace(known, **facts, state=state)
+        return replace(known, **{**facts, "state": state})
+
+    def jobs(self, read: Read, view: View, scope: Scope) -> list[Job]:
+        """Return the jobs that a reply tells of; of several, each may have a word of its own."""
+        found = []
+        for prefix in prefixes(read.reading):
+            word = read.reading.get((*prefix, "status"))
+            state = read.state if word is None else view.words.state_read(word, scope)
+            found.append(self.job(read.reading, prefix, view, state, None))
+        return found
 
     def event(self, name: str, data: str) -> Job | None:
         """Return the job that an event tells of, or None for an event of another kind."""
         events = self._job_type.events
+        assert events is not None  # or nobody had subscribed
         try:
             value = parse_json(data)
         except ValueError:
             value = data
-        for state, frames in (events.frames if events is not None else {}).items():
+        for state, frames in events.frames.items():
             for frame in frames:
                 reading: Reading = {}
                 try:
@@ -58,7 +66,7 @@ class Reader:
                 except ReadError:
                     continue
                 word = reading.get(("job", "status"))
-                told = state if word is None else self._job_type.words.state_named(word)
+                told = state if word is None else events.words.state_named(word)
                 if frame.event == name and told is state and ("job", "id") in reading:
                     return self.job(reading, ("job",), None, state, None)
         return None
@@ -75,6 +83,8 @@ class Reader:
         except (ValueError, ReadError) as error:
             raise UnreadableReply(f"the callback cannot be read: {error}") from None
         job = self.job(read.reading, ("job",), callback.view, read.state, None)
+        if not job.id:
+            raise UnreadableReply("the callback names no job")
         if secret is not None:
             if callback.sign is None:
                 raise UsageError(f"{self._contract.name} does not sign its callbacks: pass no secret")

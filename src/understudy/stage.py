@@ -6,6 +6,7 @@ told, a callback is planned. Everything is due on the clock; nothing here waits.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from understudy.behaviour import Behaviour
-from understudy.callback import Delivery, compose
+from understudy.callback import Delivery, Notice, compose
 from understudy.clock import Clock, Entry
 from understudy.contract.codecs import dump_json
 from understudy.contract.model import Events
+from understudy.files import below_host
 from understudy.journal import Attempt, Journal, Transition
 from understudy.lifecycle import JobError, Output, State, Step
 from understudy.store import Play, Plays
@@ -133,11 +135,9 @@ class Stage:
             return
         message = play.plan.message or failure.message.render({"job": job})
         job.error = JobError(failure.name, failure.code, message)
-        back = (job.cost or 0) * failure.refund
-        if back > 0:
-            play.account.ledger.refund(job.id, back, now)
+        if job.cost and failure.refund:
+            job.spent = play.account.ledger.refund(job.id, job.cost, now, share=failure.refund)
             job.refunded = True
-            job.spent = (job.cost or 0) - back
 
     # --- what subscribers and receivers are told ---
 
@@ -146,11 +146,11 @@ class Stage:
         if events is None:
             return
         frames = list(frames_of(events, play))
-        for stream in play.account.streams:
+        for stream in tuple(play.account.streams):  # a carrier may close one of them meanwhile
             if stream.operation == events.operation and stream.job_id in (None, play.job.id):
                 for frame in frames:
                     stream.send(frame)
-                if play.job.state in events.end:
+                if stream.job_id is not None and play.job.state in events.end:
                     stream.end()
 
     def _plan_callback(self, play: Play) -> None:
@@ -158,17 +158,10 @@ class Stage:
         if callback is None or play.job.callback_url is None or play.job.state not in callback.trigger:
             return
         self._deliveries += 1
-        delivery = compose(
-            callback,
-            play.job,
-            delivery_id=f"delivery-{self._deliveries}",
-            attempt=1,
-            event=callback.trigger[play.job.state],
-            scope=self._callback_scope(play),
-        )
-        play.deliveries.append(delivery)
-        if len(play.deliveries) == 1:  # first in, first out: the next one waits until this one is over
-            self._attempt(play, delivery)
+        notice = Notice(f"delivery-{self._deliveries}", replace(play.job), callback.trigger[play.job.state])
+        play.notices.append(notice)
+        if len(play.notices) == 1:  # first in, first out: the next one waits until this one is over
+            self._attempt(play, 1)
 
     def _callback_scope(self, play: Play) -> dict[str, Any]:
         return {
@@ -179,13 +172,22 @@ class Stage:
             "request": play.request,
         }
 
-    def _attempt(self, play: Play, delivery: Delivery) -> None:
+    def _attempt(self, play: Play, attempt: int) -> None:
+        callback, notice = play.job_type.callback, play.notices[0]
+        assert callback is not None  # or there were no notice
+        delivery = compose(callback, notice, attempt=attempt, scope=self._callback_scope(play))
+
+        def send() -> None:
+            if self._plays.get(play.job.id) is play:
+                self._send(delivery, done)
+
         def done(status: int | None, note: str) -> None:
             with self._lock:
-                self._attempted(play, delivery, status, note)
+                if self._plays.get(play.job.id) is play:  # or it was forgotten meanwhile: neither told nor tried again
+                    self._attempted(play, delivery, status, note)
 
         # on the agenda, and so without the lock: sending takes its time
-        self._clock.call_at(self._clock.now(), lambda: self._send(delivery, done))
+        self._clock.call_at(self._clock.now(), send)
 
     def _attempted(self, play: Play, delivery: Delivery, status: int | None, note: str) -> None:
         callback = play.job_type.callback
@@ -193,29 +195,16 @@ class Stage:
         delivered = status is not None and (
             200 <= status < 300 if callback.delivered is None else callback.delivered.holds({"statusCode": status})
         )
-        shown = delivery.url.partition("?")[0]
+        shown = shown_url(delivery.url)
         self._journal.add(Attempt(self._clock.now(), delivery.job_id, shown, delivery.attempt, status, delivered, note))
         schedule = callback.retry_after_seconds
         if not delivered and not note.startswith(NOT_SENT) and delivery.attempt <= len(schedule):
-            self._later(self._clock.now() + schedule[delivery.attempt - 1], lambda: self._retry(play, delivery))
+            again = self._clock.now() + schedule[delivery.attempt - 1]
+            self._later(again, lambda: self._attempt(play, delivery.attempt + 1))
             return
-        play.deliveries.popleft()
-        if play.deliveries:
-            self._attempt(play, play.deliveries[0])
-
-    def _retry(self, play: Play, last: Delivery) -> None:
-        callback = play.job_type.callback
-        assert callback is not None  # or there were no delivery
-        delivery = compose(
-            callback,
-            play.job,
-            delivery_id=last.id,
-            attempt=last.attempt + 1,
-            event=callback.trigger[play.job.state],
-            scope=self._callback_scope(play),
-        )
-        play.deliveries[0] = delivery
-        self._attempt(play, delivery)
+        play.notices.popleft()
+        if play.notices:
+            self._attempt(play, 1)
 
 
 def frames_of(events: Events, play: Play) -> list[bytes]:
@@ -229,12 +218,17 @@ def frames_of(events: Events, play: Play) -> list[bytes]:
 
 def sse_frame(event: str, data: str) -> bytes:
     """Return one server-sent event (HTML standard, section 9.2)."""
-    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    lines = "".join(f"data: {line}\n" for line in re.split("\r\n|\r|\n", data))
     return f"event: {event}\n{lines}\n".encode()
 
 
 def moved(url: str, base: str) -> str:
     """Return a URL with another base in place of its scheme and host; an empty base leaves it as it is."""
-    if not base:
-        return url
-    return f"{base}/{url.split('/', 3)[3]}"
+    return base + below_host(url) if base else url
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without its user and its query, where keys are put."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if rest else scheme

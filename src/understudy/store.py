@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from understudy.behaviour import Plan
-from understudy.callback import Delivery
+from understudy.callback import Notice
 from understudy.clock import Entry
 from understudy.contract.model import Create, JobType
 from understudy.ledger import Ledger
@@ -67,7 +68,7 @@ class Play:
         server_url: The external URL that it was made under.
         asset_url: The external URL that its files are served from.
         pictures: What its result files look like.
-        deliveries: Callbacks that wait to be sent, the one under way first.
+        notices: Callbacks that wait to be sent, the one under way first.
         due: The clock's entry for the next step.
     """
 
@@ -83,7 +84,7 @@ class Play:
     reads_left: int | None = None
     reads: int = 0
     pictures: tuple[Picture, ...] = ()
-    deliveries: deque[Delivery] = field(default_factory=deque)
+    notices: deque[Notice] = field(default_factory=deque)
     due: Entry | None = None
     request: RequestView | None = None
 
@@ -130,6 +131,7 @@ class Accounts(Mapping[str, Account]):
         self._by_name.clear()
 
 
+@functools.lru_cache(maxsize=1024)
 def account_name(key: str) -> str:
     """Return a name for a key that does not give it away."""
     return f"account-{hashlib.sha256(key.encode()).hexdigest()[:8]}" if key else "anonymous"
@@ -159,8 +161,10 @@ class Plays(Mapping[str, Play]):
 
     def _forget(self, job_id: str) -> None:
         play = self._by_id.pop(job_id, None)
-        if play is not None and play.due is not None:
-            play.due.cancel()
+        if play is not None and not play.job.terminal:
+            play.account.active -= 1
+            if play.due is not None:
+                play.due.cancel()
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -11,6 +11,9 @@ from understudy.contract.codecs import dump_json
 from understudy.errors import ClockExhausted
 from understudy.wire import Outcome, Reply, Request, Stream, Wait
 
+# How long an idle client of a clock that runs by itself sleeps before it looks again, in seconds of that clock.
+_PAUSE_SECONDS = 0.05
+
 Handle = Callable[[Request], Outcome]
 Route = Callable[[str], Handle | None]
 
@@ -33,16 +36,18 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         outcome = self._begin(request, request.read())
+        deadline = self._clock.now() + _read_timeout(request)
         while isinstance(outcome, Wait):
-            self._clock.sleep(self._patience(request, outcome))
-            outcome = self._resumed(request, outcome)
+            self._clock.sleep(_pause(self._clock, min(outcome.until, deadline)))
+            outcome = self._looked(request, outcome, deadline)
         return self._response(request, outcome)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         outcome = self._begin(request, await request.aread())
+        deadline = self._clock.now() + _read_timeout(request)
         while isinstance(outcome, Wait):
-            await self._clock.sleep_async(self._patience(request, outcome))
-            outcome = self._resumed(request, outcome)
+            await self._clock.sleep_async(_pause(self._clock, min(outcome.until, deadline)))
+            outcome = self._looked(request, outcome, deadline)
         return self._response(request, outcome)
 
     def _begin(self, request: httpx.Request, body: bytes) -> Outcome:
@@ -57,21 +62,26 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         return handle(Request(request.method.upper(), path, query, headers, body))
 
-    def _patience(self, request: httpx.Request, wait: Wait) -> float:
-        """Return how long to wait: until the reply comes, or until the client's own read timeout."""
-        return min(wait.until - self._clock.now(), _read_timeout(request))
-
-    def _resumed(self, request: httpx.Request, wait: Wait) -> Outcome:
-        if self._clock.now() < wait.until:
-            seconds = _read_timeout(request)
-            raise httpx.ReadTimeout(f"no answer within {seconds:g} seconds of virtual time", request=request)
-        return wait.resume()
+    def _looked(self, request: httpx.Request, wait: Wait, deadline: float) -> Outcome:
+        """Return the reply when its time has come, unless the client has given up before."""
+        self._clock.run_due()
+        if self._clock.now() >= wait.until:
+            return wait.resume()
+        if self._clock.now() >= deadline:
+            raise httpx.ReadTimeout(f"no answer within {_read_timeout(request):g} seconds", request=request)
+        return wait
 
     def _response(self, request: httpx.Request, outcome: Reply | Stream) -> httpx.Response:
+        headers = [(name.encode(), value.encode()) for name, value in outcome.headers]
         if isinstance(outcome, Reply):
-            return httpx.Response(outcome.status, headers=outcome.headers, content=outcome.body)
-        frames = _Frames(outcome, self._clock, _read_timeout(request), request)
-        return httpx.Response(200, headers=outcome.headers, stream=frames)
+            return httpx.Response(outcome.status, headers=headers, content=outcome.body)
+        return httpx.Response(200, headers=headers, stream=_Frames(outcome, self._clock, request))
+
+
+def _pause(clock: Clock, until: float) -> float:
+    """Return how long to sleep before the next look: a clock that does not wait for us is looked at often."""
+    seconds = max(until - clock.now(), 0.0)
+    return seconds if isinstance(clock, VirtualClock) else min(seconds, _PAUSE_SECONDS)
 
 
 def _read_timeout(request: httpx.Request) -> float:
@@ -91,49 +101,63 @@ class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
     Keep-alives wake nobody in virtual time: a wait that only they would end is a wait that nothing ends.
     """
 
-    def __init__(self, stream: Stream, clock: Clock, read_timeout: float, request: httpx.Request) -> None:
+    def __init__(self, stream: Stream, clock: Clock, request: httpx.Request) -> None:
         self._stream = stream
         self._clock = clock
-        self._read_timeout = read_timeout
         self._request = request
+        self._heard_at = clock.now()
+        # a client that waits longer than the silence between keep-alives never gives up
+        timeout, silence = _read_timeout(request), stream.keep_alive_seconds or float("inf")
+        self._timeout = timeout if timeout < silence else float("inf")
 
     def __iter__(self) -> Iterator[bytes]:
-        while (frame := self._next()) is not None:
-            if frame:
-                yield frame
-            elif not isinstance(self._clock, VirtualClock):
-                self._clock.sleep(self._real_patience())
-                self._clock.run_due()
-            elif not self._clock.step():
-                raise self._endless()
+        while self._stream.frames or not self._stream.ended:
+            if self._stream.frames:
+                yield self._frame()
+            elif isinstance(self._clock, VirtualClock):
+                self._move(self._clock)
+            else:
+                self._clock.sleep(_pause(self._clock, self._heard_at + self._timeout))
+                self._look()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (frame := self._next()) is not None:
-            if frame:
-                yield frame
-            elif not isinstance(self._clock, VirtualClock):
-                await self._clock.sleep_async(self._real_patience())
-                self._clock.run_due()
-            elif not await self._clock.step_async() and not self._stream.frames:
-                raise self._endless()
+        while self._stream.frames or not self._stream.ended:
+            if self._stream.frames:
+                yield self._frame()
+            elif isinstance(self._clock, VirtualClock):
+                await self._clock.settle(self._has_news)
+                if not self._has_news():
+                    self._move(self._clock)
+            else:
+                await self._clock.sleep_async(_pause(self._clock, self._heard_at + self._timeout))
+                self._look()
 
-    def _next(self) -> bytes | None:
-        """Return the next frame, nothing when there is none yet, or None at the end."""
-        if self._stream.frames:
-            return self._stream.frames.popleft()
-        if self._stream.ended:
-            return None
-        due, silence = self._clock.next_due(), self._stream.keep_alive_seconds or float("inf")
-        # a client whose read timeout is shorter than the silence between keep-alives would have given up
-        if due is not None and self._read_timeout < min(due - self._clock.now(), silence):
-            self._clock.sleep(self._read_timeout)
-            seconds = f"{self._read_timeout:g} seconds of virtual time"
-            raise httpx.ReadTimeout(f"the stream was silent for {seconds}", request=self._request)
-        return b""
+    def _has_news(self) -> bool:
+        return bool(self._stream.frames) or self._stream.ended
 
-    def _real_patience(self) -> float:
-        due = self._clock.next_due()
-        return 0.05 if due is None else min(max(due - self._clock.now(), 0.0), 0.05)
+    def _frame(self) -> bytes:
+        self._heard_at = self._clock.now()
+        return self._stream.frames.popleft()
+
+    def _move(self, clock: VirtualClock) -> None:
+        """Go to what is due next, or to the moment at which the client gives up."""
+        due, deadline = clock.next_due(), self._heard_at + self._timeout
+        if due is not None and due <= deadline:
+            clock.step()
+        elif deadline < float("inf"):
+            clock.sleep(deadline - clock.now())
+            raise self._silent()
+        else:
+            raise self._endless()
+
+    def _look(self) -> None:
+        """Do what is due by now; give up where the client would."""
+        self._clock.run_due()
+        if not self._has_news() and self._clock.now() >= self._heard_at + self._timeout:
+            raise self._silent()
+
+    def _silent(self) -> httpx.ReadTimeout:
+        return httpx.ReadTimeout(f"the stream was silent for {self._timeout:g} seconds", request=self._request)
 
     def _endless(self) -> ClockExhausted:
         return ClockExhausted(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import email.parser
-import email.policy
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from understudy.contract.codecs import dump_json, parse_json
 from understudy.lifecycle import Json
@@ -33,6 +31,8 @@ class Request:
         body: The bytes.
         server_url: This provider's external URL, without a slash at the end; empty where the real hosts are played.
         asset_url: The external URL that result files are served from; empty where the real hosts are played.
+        header: The headers as a mapping.
+        parameters: The query parameters as a mapping; the last of a name counts.
     """
 
     method: str
@@ -42,22 +42,12 @@ class Request:
     body: bytes = b""
     server_url: str = ""
     asset_url: str = ""
+    header: dict[str, str] = field(init=False, repr=False)
+    parameters: dict[str, str] = field(init=False, repr=False)
 
-    @cached_property
-    def header(self) -> dict[str, str]:
-        """The headers as a mapping."""
-        return dict(self.headers)
-
-    @cached_property
-    def parameters(self) -> dict[str, str]:
-        """The query parameters as a mapping; the last of a name counts."""
-        return dict(parse_qsl(self.query, keep_blank_values=True))
-
-    @classmethod
-    def to(cls, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> Request:
-        """Return the request for a whole URL."""
-        parts = urlsplit(url)
-        return cls(method.upper(), parts.path or "/", parts.query, headers, body)
+    def __post_init__(self) -> None:
+        self.header = dict(self.headers)
+        self.parameters = dict(parse_qsl(self.query, keep_blank_values=True)) if self.query else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,20 +175,40 @@ def decode_body(media_type: str, content_type: str, body: bytes) -> Json:
         raise Malformed(str(error)) from None
 
 
+_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]+)"|([^";\s]+))', re.IGNORECASE)
+_DISPOSITION = re.compile(r"^content-disposition:[ \t]*form-data[ \t]*(.*)$", re.IGNORECASE | re.MULTILINE)
+_PARAMETER = re.compile(r';\s*([^=;\s]+)=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*))')
+_ESCAPED = re.compile(r'\\(["\\])')
+_TYPE = re.compile(r"^content-type:[ \t]*([\w!#$&^.+/-]+)", re.ASCII | re.IGNORECASE | re.MULTILINE)
+
+
 def _decode_multipart(content_type: str, body: bytes) -> Json:
-    head = f"content-type: {content_type}\r\n\r\n".encode("latin-1", "replace")
-    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
-    if not message.is_multipart():
-        raise Malformed("the boundary does not fit the body")
+    """Decode a form as browsers and HTTP clients write it (HTML standard, section 4.10.22.7; RFC 7578)."""
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        raise Malformed("the content type names no boundary")
+    boundary = (found[1] or found[2]).encode("latin-1", "replace")
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary)
     fields: dict[str, Any] = {}
-    for part in message.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        content = bytes(part.get_payload(decode=True) or b"")
-        file_name = part.get_filename()
-        if isinstance(name, str):
-            fields[name] = (
-                content.decode("utf-8", "replace")
-                if file_name is None
-                else Part(file_name, content, part.get_content_type())
-            )
-    return fields
+    for part in parts:
+        if part.startswith(b"--"):
+            return fields
+        head, _, content = part.partition(b"\r\n\r\n")
+        text = head.decode("utf-8", "replace")
+        disposition = _DISPOSITION.search(text)
+        given = {
+            name.lower(): _ESCAPED.sub(r"\1", quoted) or bare
+            for name, quoted, bare in _PARAMETER.findall(disposition[1] if disposition else "")
+        }
+        if "name" not in given:
+            continue
+        file_name = given.get("filename")
+        if "filename*" in given:  # RFC 8187: charset'language'percent-encoded
+            file_name = unquote(given["filename*"].rpartition("'")[2])
+        media_type = _TYPE.search(text)
+        fields[given["name"]] = (
+            content.decode("utf-8", "replace")
+            if file_name is None
+            else Part(file_name, content, media_type[1].lower() if media_type else "text/plain")
+        )
+    raise Malformed("the boundary does not fit the body, or the body was cut off")

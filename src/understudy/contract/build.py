@@ -243,7 +243,7 @@ class _JobTypeBuilder(Compiler):
         trigger = node.get("trigger", list(TERMINAL))
         names = trigger if isinstance(trigger, Mapping) else dict.fromkeys(trigger)
         return Callback(
-            trigger={State(state): event for state, event in names.items()},
+            trigger={State(state): event for state, event in names.items() if state in set(State)},
             view=self.view(node["view"], (*at, "view"), self._words, None),
             headers=self.headers(node.get("headers"), (*at, "headers")),
             sign=self._sign(node["sign"], (*at, "sign")) if "sign" in node else None,
@@ -272,6 +272,8 @@ class _JobTypeBuilder(Compiler):
                 lifetime_seconds=inner["lifetimeSeconds"],
                 reply=self._view(inner["reply"], (*place, "reply"), of_job=False),
             )
+        if "expired" in node:
+            self._error_name(node["expired"], (*at, "expired"))
         return Assets(
             url=self.text(node["url"], (*at, "url")),
             lifetime_seconds=node.get("lifetimeSeconds"),

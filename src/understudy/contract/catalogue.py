@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -9,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 from understudy.contract import templates
 from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Scope
-from understudy.contract.templates import JsonText, Match, Object, ReadError, Reading, Template, check_types
-from understudy.contract.views import Rendered
+from understudy.contract.templates import ReadError, Reading, Template, check_types, literals
+from understudy.contract.views import Rendered, rendered_headers
 from understudy.lifecycle import Json
 
 Transport = Literal["body", "http"]
@@ -64,7 +65,7 @@ class ErrorRule:
     def render(self, scope: Mapping[str, Any], transport: Transport) -> Rendered:
         """Render the answer; in transport `body` the HTTP status is 200."""
         inner = {**scope, "error": {"name": self.name, "message": self.message.render(scope)}}
-        headers = [(name, str(template.render(inner))) for name, template in self.headers]
+        headers = rendered_headers(self.headers, inner)
         by = self.transport or transport
         return Rendered(200 if by == "body" else self.http, headers, self.body.render(inner))
 
@@ -108,7 +109,7 @@ class Catalogue:
             status: The HTTP status.
             body: The decoded body.
         """
-        best, best_score, best_reading = None, (-1, -1), Reading()
+        best, best_score, best_reading = None, _WORST, Reading()
         for rule in (rule for rules in self.rules.values() for rule in rules):
             transports = (rule.transport,) if rule.transport else self.transports
             by_status = "http" in transports and status == rule.http
@@ -122,14 +123,14 @@ class Catalogue:
                 check_types(reading)
             except ReadError:
                 continue
-            literals = _literals(rule.body)
-            if not literals and not by_status:
+            matched = literals(rule.body)
+            if not matched and not by_status:
                 continue
             said = _fits(rule.message, reading.get(("error", "message")))
-            # literals weigh most, then the text, then a rule made for this operation; among equals the careful one wins
-            score = 8 * literals + 4 * said + 2 * (rule.operations is not None) + by_status
-            if (score, _CARE[rule.committed]) > best_score:
-                best, best_score, best_reading = rule, (score, _CARE[rule.committed]), reading
+            operations = -math.inf if rule.operations is None else -len(rule.operations)
+            score = (matched, said, operations, by_status, _CARE[rule.committed])
+            if score > best_score:
+                best, best_score, best_reading = rule, score, reading
         message = best_reading.get(("error", "message"))
         if message is None and best is not None and isinstance(best.message, templates.Literal):
             message = best.message.value  # the body tells it by a literal of its own
@@ -138,17 +139,14 @@ class Catalogue:
 
 _CARE = {"no": 0, "yes": 1, "unknown": 2}
 
+# What tells rules that fit apart, from the weightiest to the least: literals, text, operations, status, care.
+_WORST = (-1, 0, -math.inf, False, 0)
 
-def _fits(template: Template, message: Json) -> bool:
-    """Say whether a text is one that this template of a message renders."""
+
+def _fits(template: Template, message: Json) -> int:
+    """Say how well a text fits the template of a message: 2 where its own words do, 1 where any text would, else 0."""
     if isinstance(template, templates.Text):
-        return isinstance(message, str) and template.match(message) is not None
-    return message is not None and message == template.render({})
-
-
-def _literals(template: Template) -> int:
-    if isinstance(template, Match):
-        return 1
-    if isinstance(template, Object):
-        return sum(_literals(inner) for _, inner in template.members)
-    return _literals(template.inner) if isinstance(template, JsonText) else 0
+        return 2 * (isinstance(message, str) and template.match(message) is not None)
+    if isinstance(template, templates.Leaf):
+        return int(isinstance(message, str))
+    return 2 * (message is not None and message == template.render({}))

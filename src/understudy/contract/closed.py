@@ -43,7 +43,7 @@ def check_closed(document: Document, schema_name: str, at: tuple[str, ...] = ())
     for error in errors:
         place = (*at, *error.instance_path)
         if error.kind.name == "additionalProperties":
-            allowed = _allowed(schema, error.schema_path)
+            allowed = [key for key in _allowed(schema, error.schema_path) if key not in error.instance]
             for key in error.kind.as_dict()["unexpected"]:
                 document.problem((*place, key), f'unknown key "{key}"; {suggestion(key, allowed)}')
             continue

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,9 @@ from typing import Any
 
 from understudy.errors import suggestion
 from understudy.lifecycle import Json
+
+#: JSON and YAML that is nested deeper is refused, so that nothing here can run out of stack.
+MAX_NESTING = 100
 
 
 class CodecError(Exception):
@@ -43,26 +47,58 @@ def dump_json(value: Json) -> str:
 
 
 def parse_json(text: str | bytes) -> Json:
-    """Parse JSON text, and nothing that is not JSON (no NaN, no endless nesting).
+    """Parse JSON text, and nothing that could not be written again: no NaN, no half character, no endless nesting.
 
     Raises:
         ValueError: It is not JSON.
     """
+    text = text if isinstance(text, str) else text.decode("utf-8-sig")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if text.count("[") + text.count("{") > MAX_NESTING:  # or it cannot be
+        check_nesting(value)
+    if "\\u" in text or not text.isascii():
+        dump_json(value).encode()  # half a character (a lone surrogate) raises a ValueError
+    return value
 
 
-def _no_constant(name: str) -> Json:
-    raise ValueError(f"{name} is not JSON")
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no number")
+    return number
+
+
+def check_nesting(value: Json, most: int = MAX_NESTING) -> None:
+    """Raise ValueError when a value is nested more than so many levels deep."""
+    if most < 0:
+        raise ValueError("it is nested too deeply")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        check_nesting(item, most - 1)
 
 
 def as_number(value: Json) -> float:
-    """Return a finite number, or raise CodecError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Return a number that a float can hold, or raise CodecError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise CodecError("a number")
     return value
+
+
+def as_text(value: Json) -> str:
+    """Return a value as it stands inside text: text as it is, all else as JSON.
+
+    Raises:
+        CodecError: It is no JSON value.
+    """
+    return value if isinstance(value, str) else _dump(value)
+
+
+def _dump(value: Any) -> str:
+    try:
+        return dump_json(value)
+    except (TypeError, ValueError):
+        raise CodecError("a JSON value") from None
 
 
 def _as_text(value: Json) -> str:
@@ -79,7 +115,7 @@ def _read_json(value: Json) -> Json:
 
 
 def _whole(value: Json, factor: int = 1) -> int:
-    return round(as_number(value) * factor)
+    return round(as_number(as_number(value) * factor))
 
 
 def _divided(value: Json, factor: int) -> float:
@@ -93,17 +129,21 @@ def plain_number(value: float) -> float:
 
 def _read_number(value: Json) -> float:
     try:
-        return plain_number(as_number(float(_as_text(value))))
+        return plain_number(as_number(parse_json(_as_text(value))))
     except ValueError:
         raise CodecError("a number inside the text") from None
 
 
 def _decimal(value: Json) -> str:
-    return format(Decimal(str(as_number(value))).normalize(), "f")
+    text = format(Decimal(str(as_number(value))), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _iso(value: Json) -> str:
-    moment = datetime.fromtimestamp(as_number(value), tz=UTC)
+    try:
+        moment = datetime.fromtimestamp(as_number(value), tz=UTC)
+    except (OverflowError, OSError, ValueError):
+        raise CodecError("a time between the years 1 and 9999") from None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -123,8 +163,14 @@ def _read_base64(value: Json) -> bytes:
         raise CodecError("base64 text") from None
 
 
-def _sha256hex(value: str | bytes) -> str:
-    return hashlib.sha256(value.encode() if isinstance(value, str) else value).hexdigest()
+def _base64(value: Any) -> str:
+    if not isinstance(value, bytes):
+        raise CodecError("bytes")
+    return base64.b64encode(value).decode()
+
+
+def _sha256hex(value: Any) -> str:
+    return hashlib.sha256(value if isinstance(value, bytes) else _as_text(value).encode("utf-8", "replace")).hexdigest()
 
 
 def _same(value: Json) -> Json:
@@ -134,8 +180,8 @@ def _same(value: Json) -> Json:
 _PLAIN = {
     codec.name: codec
     for codec in (
-        Codec("json", dump_json, _read_json),
-        Codec("string", lambda value: value if isinstance(value, str) else dump_json(value), _read_number),
+        Codec("json", _dump, _read_json),
+        Codec("string", as_text, _read_number),
         Codec("decimal", _decimal, _read_number),
         Codec("epoch", _whole, as_number),
         Codec("epochMs", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
@@ -143,15 +189,17 @@ _PLAIN = {
         Codec("seconds", _whole, as_number),
         Codec("milliseconds", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
         Codec("percent", lambda value: _whole(value, 100), lambda value: _divided(value, 100)),
-        Codec("base64", lambda value: base64.b64encode(value).decode(), _read_base64),
+        Codec("base64", _base64, _read_base64),
         Codec("sha256hex", _sha256hex, None),
         Codec("omit", _same, _same),
     )
 }
 
 _WITH_ARGUMENT: dict[str, Callable[[Json], Codec]] = {
-    "default": lambda value: Codec("default", _same, lambda read: None if read == value else read, value),
-    "head": lambda count: Codec("head", lambda text: "/".join(str(text).split("/")[: int(count)]), None, count),
+    "default": lambda value: Codec(
+        "default", _same, lambda read: None if as_text(read) == as_text(value) else read, value
+    ),
+    "head": lambda count: Codec("head", lambda text: "/".join(_as_text(text).split("/")[:count]), None, count),
 }
 
 #: Every codec's name.
@@ -178,6 +226,6 @@ def find_codec(name: str, argument: str | None) -> Codec:
         value = parse_json(argument)
     except ValueError:
         raise CodecError(f'the argument of "{name}" must be JSON, not {argument}') from None
-    if name == "head" and not (isinstance(value, int) and value > 0):
+    if name == "head" and not (type(value) is int and value > 0):
         raise CodecError('the argument of "head" must be a whole number above 0')
     return _WITH_ARGUMENT[name](value)

@@ -7,18 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.contract.codecs import parse_json
-from understudy.contract.expressions import EXPRESSION, ExpressionError, Scope, parse_expression
+from understudy.contract.codecs import CodecError, parse_json
+from understudy.contract.expressions import EXPRESSION, Expression, ExpressionError, Scope, parse_expression
 from understudy.lifecycle import Json
 
 #: A regular expression looks at no more than this many characters.
 MAX_MATCHED_CHARACTERS = 1000
 
+#: A longer condition is refused, so that nothing here can run out of stack.
+MAX_TOKENS = 100
+
 Operand = Callable[[Scope], Any]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<expression>" + re.sub(r"\?P<\w+>", "?:", EXPRESSION) + r")"
-    r"|(?P<literal>\"(?:[^\"\\]|\\.)*\"|'[^']*'|-?\d+(?:\.\d+)?|true\b|false\b|null\b)"
+    r"|(?P<literal>\"(?:[^\"\\]|\\.)*\"|'[^']*'|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|true\b|false\b|null\b)"
     r"|(?P<operator>==|!=|<=|>=|&&|\|\||[<>!()~]))"
 )
 
@@ -55,6 +58,8 @@ def parse_condition(text: str) -> Condition:
             raise ExpressionError(f'the condition "{text}" cannot be read from "{text[position:].strip()}" on')
         tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
         position = match.end()
+    if len(tokens) > MAX_TOKENS:
+        raise ExpressionError(f'the condition "{text[:40]}…" has more than {MAX_TOKENS} words and signs')
     parser = _Parser(text, tokens)
     holds = parser.either()
     parser.end()
@@ -63,7 +68,11 @@ def parse_condition(text: str) -> Condition:
 
 def same(left: Json, right: Json) -> bool:
     """Compare two JSON values with their types: 1 is not true, and 2 is not "2"."""
-    return left == right and isinstance(left, bool) == isinstance(right, bool)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
 def _truth(value: Any) -> bool:
@@ -132,7 +141,7 @@ class _Parser:
             raise ExpressionError(f'after "~" in "{self._text}" a regular expression in quotes is expected')
         try:
             pattern = re.compile(_literal(text))
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ExpressionError(f"{text} is no regular expression: {error}") from None
 
         def matches(scope: Scope) -> bool:
@@ -144,7 +153,7 @@ class _Parser:
     def _operand(self) -> Operand:
         kind, text = self._take()
         if kind == "expression":
-            return parse_expression(text).value
+            return _value_of(parse_expression(text))
         if kind == "literal":
             value = _literal(text)
             return lambda scope: value
@@ -157,10 +166,20 @@ class _Parser:
         return inner
 
 
+def _value_of(expression: Expression) -> Operand:
+    def value(scope: Scope) -> Any:
+        try:
+            return expression.value(scope)
+        except CodecError:  # what cannot be encoded is equal to nothing
+            return None
+
+    return value
+
+
 def _ordered(compare: Callable[[Any, Any], bool], left: Operand, right: Operand) -> Operand:
     def holds(scope: Scope) -> bool:
         first, second = left(scope), right(scope)
-        numbers = all(isinstance(value, int | float) for value in (first, second))
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
         texts = all(isinstance(value, str) for value in (first, second))
         return (numbers or texts) and compare(first, second)
 
@@ -172,5 +191,7 @@ def _literal(text: str) -> Any:
         return text[1:-1]
     try:
         return parse_json(text)
-    except ValueError:  # a regular expression may hold a backslash that JSON does not know
-        return text[1:-1]
+    except ValueError:
+        if text[0] != '"':
+            raise ExpressionError(f"the number {text[:20]}… is too large") from None
+        return text[1:-1]  # a regular expression may hold a backslash that JSON does not know

@@ -6,13 +6,14 @@ they stand for.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from understudy.contract.codecs import Codec, CodecError, find_codec
-from understudy.contract.loader import pointer_parts
+from understudy.contract.codecs import Codec, CodecError, as_text, find_codec
+from understudy.contract.loader import index_of, pointer_parts
 from understudy.errors import suggestion
 from understudy.lifecycle import Job, JobError, Json, Output
 
@@ -29,38 +30,46 @@ def camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-_MESSAGE = frozenset({"body", "header", "query", "path"})
-_NAMES_OF_A_JOB = frozenset(camel(field.name) for field in fields(Job))
+Names = Mapping[str, "Names | None"]
 
-#: The roots, and the names that may follow each; None where any name may.
-ROOTS: dict[str, frozenset[str] | None] = {
-    "request": _MESSAGE,
-    "response": frozenset({"body", "header"}),
-    "statusCode": frozenset(),
-    "url": frozenset(),
-    "method": frozenset(),
-    "job": _NAMES_OF_A_JOB,
-    "jobs": frozenset({"count"}),
-    "output": frozenset(camel(field.name) for field in fields(Output)),
-    "log": frozenset(),
-    "models": frozenset({"count"}),
-    "model": frozenset({"id", "schema", "title", "description"}),
-    "account": frozenset({"balance"}),
-    "error": frozenset({"name", "message"}),
-    "violation": frozenset({"field", "pointer", "keyword", "limit", "value", "message"}),
-    "delivery": frozenset({"id", "attempt", "timestamp", "body"}),
-    "signature": frozenset(),
+
+def _names(*names: str) -> Names:
+    return {name: {} for name in names}
+
+
+def _members(kind: Any) -> Names:
+    return _names(*(camel(field.name) for field in fields(kind)))
+
+
+#: The roots, and the names that may follow each: `0` stands for any index, and None for whatever JSON there is.
+ROOTS: dict[str, Names | None] = {
+    "request": dict.fromkeys(("body", "header", "query", "path")),
+    "response": dict.fromkeys(("body", "header")),
+    "statusCode": {},
+    "url": {},
+    "method": {},
+    "job": {
+        **_members(Job),
+        "input": None,
+        "error": _members(JobError),
+        "outputs": {"count": {}, "0": _members(Output)},
+    },
+    "jobs": _names("count"),
+    "output": _members(Output),
+    "log": {},
+    "models": _names("count"),
+    "model": {**_names("id", "title", "description"), "schema": None},
+    "account": _names("balance"),
+    "error": _names("name", "message"),
+    "violation": {**_names("field", "pointer", "keyword", "message"), "limit": None, "value": None},
+    "delivery": _names("id", "attempt", "timestamp", "body"),
+    "signature": {},
     "secret": None,
-    "event": frozenset({"name"}),
-    "file": frozenset({"name", "path", "url", "size", "mediaType", "uploadedAt"}),
-    "asset": frozenset({"url"}),
-    "server": frozenset({"url"}),
-    "now": frozenset(),
-}
-
-_SECOND = {
-    ("job", "error"): frozenset(camel(field.name) for field in fields(JobError)),
-    ("job", "outputs"): None,
+    "event": _names("name"),
+    "file": _names("name", "path", "url", "size", "mediaType", "uploadedAt"),
+    "asset": _names("url"),
+    "server": _names("url"),
+    "now": {},
 }
 
 #: The grammar of one expression.
@@ -76,17 +85,18 @@ def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
 
 
-def _step(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
+def _step(value: Any, name: str, attribute: str) -> Any:
+    if isinstance(value, dict):
         return value.get(name)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, list | tuple):
         if name == "count":
             return len(value)
-        return value[int(name)] if name.isdigit() and int(name) < len(value) else None
-    return getattr(value, _snake(name), None)
+        index = index_of(name)
+        return value[index] if index is not None and index < len(value) else None
+    return None if isinstance(value, str | bytes | int | float) else getattr(value, attribute, None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Expression:
     """One expression.
 
@@ -104,17 +114,21 @@ class Expression:
     pointer: tuple[str, ...] | None
     codecs: tuple[Codec, ...]
 
+    @functools.cached_property
+    def _steps(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name, _snake(name)) for name in self.path)
+
     def raw(self, scope: Scope) -> Any:
         """Return the value before any codec, or None when there is none."""
         value = scope.get(self.root)
-        for name in self.path:
+        for name, attribute in self._steps:
             if value is None:
                 return None
-            value = _step(value, name)
+            value = _step(value, name, attribute)
         for name in self.pointer or ():
             if value is None:
                 return None
-            value = _step(value, name) if isinstance(value, Mapping | list) else None
+            value = _step(value, name, name) if isinstance(value, dict | list) else None
         return value
 
     def value(self, scope: Scope) -> Json:
@@ -134,9 +148,23 @@ class Expression:
     def text_value(self, scope: Scope) -> str:
         """Return the value as text inside a string; nothing where there is no value."""
         value = self.value(scope)
-        return "" if value is None else str(value)
+        return "" if value is None else as_text(value)
 
-    @property
+    def taken(self, scope: Scope) -> Json:
+        """Return what the value that stands here means, where it came over the wire: its codecs are undone.
+
+        Raises:
+            CodecError: A codec cannot undo the value.
+        """
+        value, default = self.raw(scope), None
+        for codec in reversed(self.codecs):
+            if codec.name == "default":
+                default = codec.argument
+            elif value is not None:
+                value = (codec.read or codec.render)(value)
+        return default if value is None else value
+
+    @functools.cached_property
     def readable(self) -> bool:
         """Whether a value on the wire leads back to what this stands for."""
         return self.pointer is None and all(codec.read is not None for codec in self.codecs)
@@ -182,14 +210,14 @@ def parse_expression(text: str) -> Expression:
 
 
 def _check_names(root: str, path: tuple[str, ...]) -> None:
-    valid = ROOTS[root]
-    if not path or valid is None:
-        return
-    if path[0] not in valid:
-        raise ExpressionError(f'"${root}" has no "{path[0]}"; {suggestion(path[0], valid)}')
-    second = _SECOND.get((root, path[0]), frozenset[str]() if root == "job" and path[0] != "input" else None)
-    if len(path) > 1 and second is not None and path[1] not in second:
-        raise ExpressionError(f'"${root}.{path[0]}" has no "{path[1]}"; {suggestion(path[1], second)}')
+    valid, parent = ROOTS[root], root
+    for name in path:
+        if valid is None:
+            return
+        known = "0" if index_of(name) is not None else name
+        if known not in valid:
+            raise ExpressionError(f'"${parent}" has no "{name}"; {suggestion(name, valid)}')
+        valid, parent = valid[known], f"{parent}.{name}"
 
 
 Place = tuple["Expression | Json", ...]
@@ -202,9 +230,15 @@ def parse_place(texts: Json) -> Place:
 
 
 def first_value(place: Place, scope: Scope) -> Json:
-    """Return the first value that exists at a place, or None."""
+    """Return the first value that exists at a place, or None.
+
+    Raises:
+        CodecError: A codec cannot take the value.
+    """
     for item in place:
-        value = item.value(scope) if isinstance(item, Expression) else item
+        value = item
+        if isinstance(item, Expression):
+            value = item.taken(scope) if item.root == "request" else item.value(scope)
         if value is not None:
             return value
     return None

@@ -8,28 +8,36 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from understudy.contract.codecs import MAX_NESTING, CodecError, as_number, check_nesting, parse_json
 from understudy.errors import ContractInvalid, Problem
 from understudy.lifecycle import Json
 
 #: Larger files are refused: a contract is written by people.
 MAX_FILE_BYTES = 8 * 1024 * 1024
 
+#: Aliases can make a small file stand for a huge one; a file that stands for more values is refused.
+MAX_VALUES = 1_000_000
+
 _CORE_SCHEMA: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"null|Null|NULL|~|"), lambda text: None),
     (re.compile(r"true|True|TRUE"), lambda text: True),
     (re.compile(r"false|False|FALSE"), lambda text: False),
-    (re.compile(r"[-+]?[0-9]+"), int),
-    (re.compile(r"0o[0-7]+"), lambda text: int(text[2:], 8)),
-    (re.compile(r"0x[0-9a-fA-F]+"), lambda text: int(text[2:], 16)),
-    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
+    (re.compile(r"[-+]?[0-9]+"), lambda text: as_number(int(text))),
+    (re.compile(r"0o[0-7]+"), lambda text: as_number(int(text[2:], 8))),
+    (re.compile(r"0x[0-9a-fA-F]+"), lambda text: as_number(int(text[2:], 16))),
+    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), lambda text: as_number(float(text))),
 ]
+
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -64,8 +72,8 @@ class Document:
         node = self.data
         for part in pointer:
             key = str(part) if isinstance(node, dict) else part
-            lines = self._lines.get(id(node))
-            if lines is None or key not in lines:
+            lines = self._lines.get(id(node), {}) if isinstance(node, dict | list) else {}
+            if key not in lines:
                 break
             found = lines[key]
             node = node[key]
@@ -101,26 +109,36 @@ def load(path: Path) -> Document:
         ContractInvalid: The file is missing, too large, or not YAML; a key stands twice; a reference leads nowhere.
     """
     document = Document(path)
-    document.data = _Reader(document, path, ()).read()
+    document.data = _Reader(document, path).read()
+    try:
+        check_nesting(document.data)
+    except ValueError as error:  # by way of aliases, or of other files
+        document.problem((), str(error))
     document.raise_if_invalid()
     return document
 
 
 class _Reader:
-    """Turns the nodes of one file into plain data."""
+    """Turns the events of one file into plain data; events, since they need no stack and tell where an alias stands."""
 
-    def __init__(self, document: Document, path: Path, reading: tuple[Path, ...]) -> None:
+    def __init__(self, document: Document, path: Path, reading: tuple[str, ...] = (), depth: int = 0) -> None:
         self._document = document
         self._path = path
-        self._reading = (*reading, path.resolve())
-        self._made: dict[int, Json] = {}
+        self._reading = (*reading, os.path.realpath(path))
+        self._depth = depth
+        self._values = 0
+        self._events: Iterator[Any] = iter(())
+        self._anchors: dict[str, tuple[Json, int]] = {}
 
     def read(self) -> Json:
         try:
             if self._path.stat().st_size > MAX_FILE_BYTES:
                 return self._fail(1, f"the file is larger than {MAX_FILE_BYTES:,} bytes")
             text = self._path.read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=_Loader)
+            if self._path.suffix == ".json":  # the one escape of JSON that YAML does not have
+                text = _PAIR.sub(lambda found: found[1] + parse_json(f'"{found[2]}"'), text)
+            self._events = yaml.parse(text, Loader=_Loader)
+            return self._only_document()
         except OSError as error:
             return self._fail(1, f"the file cannot be read: {error.strerror}")
         except UnicodeDecodeError:
@@ -128,67 +146,135 @@ class _Reader:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             return self._fail(mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', None) or error}")
-        return None if node is None else self._value(node)
 
     def _fail(self, line: int, text: str) -> None:
         self._document.problems.append(Problem(file_name(self._path), line, text))
 
-    def _value(self, node: yaml.Node) -> Json:
-        if id(node) in self._made:  # an alias: the same value again
-            return self._made[id(node)]
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
-        value: Json = {} if isinstance(node, yaml.MappingNode) else []
-        self._made[id(node)] = value
-        lines: dict[Hashable, tuple[str, int]] = {}
-        self._document._lines[id(value)] = lines
-        if isinstance(node, yaml.MappingNode):
-            self._fill_mapping(node, value, lines)
+    def _only_document(self) -> Json:
+        documents: list[Json] = []
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if documents:
+                    raise _refusal(event, "a second document begins")
+                documents.append(self._value(next(self._events)))
+        return documents[0] if documents else None
+
+    def _value(self, event: Any) -> Json:
+        if isinstance(event, yaml.AliasEvent):
+            return self._aliased(event)
+        before = self._values
+        self._values += 1
+        value = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else self._collection(event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value, self._values - before
+        return value
+
+    def _aliased(self, event: Any) -> Json:
+        if event.anchor not in self._anchors:
+            raise _refusal(event, f'"*{event.anchor}" stands for nothing that ends before it')
+        value, size = self._anchors[event.anchor]
+        self._values += size
+        if self._values > MAX_VALUES:
+            raise _refusal(event, f"its aliases stand for more than {MAX_VALUES:,} values")
+        return value
+
+    def _collection(self, event: Any) -> Json:
+        line = event.start_mark.line + 1
+        value: Json = {} if isinstance(event, yaml.MappingStartEvent) else []
+        lines = self._document._lines[id(value)] = {}
+        if event.tag not in (None, "!"):
+            self._fail(line, f"the tag {event.tag} is not read here: write plain values")
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            raise _refusal(event, "it is nested too deeply")
+        if isinstance(value, dict):
+            self._fill_mapping(value, lines)
         else:
-            for index, item in enumerate(node.value):
-                lines[index] = (file_name(self._path), item.start_mark.line + 1)
-                value.append(self._value(item))
+            self._fill_list(value, lines)
+        self._depth -= 1
         reference = value.get("$ref") if isinstance(value, dict) else None
         if isinstance(reference, str) and not reference.startswith("#"):
-            self._made[id(node)] = self._other_file(reference, node.start_mark.line + 1)
-        return self._made[id(node)]
+            return self._other_file(reference, line)
+        return value
 
-    def _fill_mapping(self, node: yaml.MappingNode, value: Json, lines: dict[Hashable, tuple[str, int]]) -> None:
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
-            if not isinstance(key, str | int | bool):
+    def _fill_list(self, value: list[Json], lines: dict[Hashable, tuple[str, int]]) -> None:
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            lines[len(value)] = (file_name(self._path), event.start_mark.line + 1)
+            value.append(self._value(event))
+
+    def _fill_mapping(self, value: dict[str, Json], lines: dict[Hashable, tuple[str, int]]) -> None:
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            line = event.start_mark.line + 1
+            if not isinstance(self._value(event), str | int) or not isinstance(event, yaml.ScalarEvent):
                 self._fail(line, "a key must be text")
+                self._value(next(self._events))
                 continue
-            key = key_node.value if isinstance(key, int) else key  # 200: and true: are the keys "200" and "true"
+            key = event.value  # 200: and true: are the keys "200" and "true"
             if key in lines:
                 self._fail(line, f'the key "{key}" stands twice, first on line {lines[key][1]}')
             lines[key] = (file_name(self._path), line)
-            value[key] = self._value(value_node)
+            value[key] = self._value(next(self._events))
 
-    def _scalar(self, node: yaml.ScalarNode) -> Json:
-        if node.tag != "tag:yaml.org,2002:str":
-            return self._fail(node.start_mark.line + 1, f"the tag {node.tag} is not read here: write plain values")
-        if not node.style:  # plain: neither quoted nor a block
+    def _scalar(self, event: Any) -> Json:
+        line, text = event.start_mark.line + 1, event.value
+        if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
+            return self._fail(line, f"the tag {event.tag} is not read here: write plain values")
+        if event.tag is None and not event.style:  # plain: neither quoted nor a block
             for pattern, make in _CORE_SCHEMA:
-                if pattern.fullmatch(node.value):
-                    return make(node.value)
-        return node.value
+                if pattern.fullmatch(text):
+                    try:
+                        return make(text)
+                    except (CodecError, ValueError):
+                        return self._fail(line, f"the number {text[:20]}… is too large")
+        return text
 
     def _other_file(self, reference: str, line: int) -> Json:
         name, _, pointer = reference.partition("#")
-        path = self._path.parent / name
         if "://" in reference:
             return self._fail(line, f'"{reference}" leads to another host: only files beside this one are read')
-        if path.resolve() in self._reading:
+        if not name.isprintable():
+            return self._fail(line, f"{name!r} is no name of a file")
+        path = self._path.parent / name
+        if os.path.realpath(path) in self._reading:
             return self._fail(line, f'"{reference}" leads back to a file that is being read')
-        found = _Reader(self._document, path, self._reading).read()
-        for part in pointer_parts(pointer):
-            try:
-                found = found[int(part) if isinstance(found, list) else part]
-            except (KeyError, IndexError, ValueError, TypeError):
-                return self._fail(line, f'"{reference}" leads nowhere: there is no "{part}"')
-        return found
+        try:
+            return follow(_Reader(self._document, path, self._reading, self._depth).read(), pointer)
+        except LookupError as error:
+            return self._fail(line, f'"{reference}" leads nowhere: there is no "{error.args[0]}"')
+
+
+def _refusal(event: Any, text: str) -> yaml.YAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=event.start_mark)
+
+
+def follow(node: Json, pointer: str) -> Json:
+    """Return what a JSON pointer (RFC 6901), with or without its `#`, leads to.
+
+    Raises:
+        LookupError: There is no such part; it carries the part.
+    """
+    text = pointer.removeprefix("#")
+    if text and not text.startswith("/"):
+        raise LookupError(text)
+    for part in pointer_parts(text):
+        index = index_of(part)
+        if isinstance(node, dict) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and index is not None and index < len(node):
+            node = node[index]
+        else:
+            raise LookupError(part)
+    return node
+
+
+def index_of(part: str) -> int | None:
+    """Return the index in a list that a part of a pointer or path is, or None when it is none."""
+    return int(part) if _INDEX.fullmatch(part) else None
+
+
+def pointer_to(parts: Iterable[str]) -> str:
+    """Return the JSON pointer of some parts."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def pointer_parts(pointer: str) -> list[str]:

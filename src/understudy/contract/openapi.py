@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from understudy.contract.expressions import Expression
-from understudy.contract.loader import Document, pointer_parts
+from understudy.contract.loader import Document, follow
 from understudy.contract.model import Create, ModelInfo
 from understudy.contract.operations import Operation, Router, Security, path_names, server_url
 from understudy.contract.validation import BodyCheck, Parameter, SchemaCheck
@@ -30,7 +30,9 @@ class OpenApi:
         self._document = document
         self._data: dict[str, Any] = document.data
         self._components: Json = self._data.get("components", {})
+        before = len(document.problems)
         self._check_references(self._data, ())
+        self._sound = len(document.problems) == before  # or compiling a schema would only say the same again
         self.operations: dict[str, Operation] = {}
         self._spanning: dict[str, frozenset[str]] = {}
         for path, item in self._data.get("paths", {}).items():
@@ -38,23 +40,20 @@ class OpenApi:
         self.router = Router(self.operations.values(), self._spanning)
 
     def resolve(self, node: Json) -> Json:
-        """Follow `$ref` within the document; what leads nowhere is an empty object."""
+        """Follow `$ref` within the document; what leads nowhere, and a schema of one word, is an empty object."""
         for _ in range(20):
-            if not isinstance(node, Mapping) or not isinstance(node.get("$ref"), str):
+            if not isinstance(node, Mapping):
+                break
+            if not isinstance(node.get("$ref"), str):
                 return node
             node = self._target(node["$ref"])
         return {}
 
     def _target(self, reference: str) -> Json:
-        found: Json = self._data
-        for part in pointer_parts(reference):
-            if isinstance(found, list) and part.isdigit() and int(part) < len(found):
-                found = found[int(part)]
-            elif isinstance(found, Mapping) and part in found:
-                found = found[part]
-            else:
-                return {}
-        return found
+        try:
+            return follow(self._data, reference)
+        except LookupError:
+            return None
 
     def _check_references(self, node: Json, at: tuple[str | int, ...]) -> None:
         if isinstance(node, list):
@@ -62,7 +61,7 @@ class OpenApi:
                 self._check_references(item, (*at, index))
         elif isinstance(node, Mapping) and at != ("x-jobs",):
             reference = node.get("$ref")
-            if isinstance(reference, str) and reference.startswith("#") and self._target(reference) == {}:
+            if isinstance(reference, str) and reference.startswith("#") and self._target(reference) is None:
                 parent, _, name = reference.rpartition("/")
                 options = self._target(parent)
                 hint = suggestion(name, options) if isinstance(options, Mapping) else ""
@@ -83,22 +82,39 @@ class OpenApi:
             if name in self.operations:
                 self._document.problem((*at, "operationId"), f'the operationId "{name}" stands twice')
             servers = node.get("servers") or item.get("servers") or self._data.get("servers") or [{"url": "/"}]
-            parameters = [self.resolve(entry) for entry in (*item.get("parameters", ()), *node.get("parameters", ()))]
+            own = [self.resolve(entry) for entry in (*item.get("parameters", ()), *node.get("parameters", ()))]
+            parameters = list({(entry.get("in"), entry.get("name")): entry for entry in own}.values())
             self._check_path_parameters(path, parameters, at)
             operation = Operation(
                 id=name,
                 method=method.upper(),
-                server=server_url(servers[0]),
+                server=self._server(servers[0], at),
                 path=path,
-                security=self._security(node.get("security", self._data.get("security", [])), at),
-                parameters=tuple(self._parameter(entry) for entry in parameters if entry.get("in") != "cookie"),
-                body=self._body(self.resolve(node.get("requestBody"))),
+                security=self._security(node, at),
+                parameters=tuple(self._parameter(entry, at) for entry in parameters if entry.get("in") != "cookie"),
+                body=self._body(self.resolve(node.get("requestBody")), (*at, "requestBody")),
                 examples=self._examples(self.resolve(node.get("requestBody"))),
-                responses=self._responses(node.get("responses", {})),
+                responses=self._responses(node.get("responses", {}), (*at, "responses")),
             )
             self.operations[name] = operation
             spanning = {entry["name"] for entry in parameters if entry.get("x-segments") == "many"}
-            self._spanning[operation.route] = frozenset(spanning)
+            self._spanning[operation.route] = self._spanning.get(operation.route, frozenset()) | spanning
+
+    def _server(self, node: Json, at: tuple[str, ...]) -> str:
+        url = server_url(node)
+        try:
+            urlsplit(url)
+        except ValueError as error:
+            self._document.problem(at, f'the server "{url}" is no URL: {error}')
+            return ""
+        return url
+
+    def _schema(self, schema: Json, at: tuple[str, ...]) -> SchemaCheck:
+        try:
+            return SchemaCheck(schema if self._sound else {}, self._components)
+        except ValueError as error:
+            self._document.problem(at, f"not a JSON Schema: {str(error).partition(chr(10))[0]}")
+            return SchemaCheck({}, {})
 
     def _check_path_parameters(self, path: str, parameters: list[Json], at: tuple[str, ...]) -> None:
         declared = {entry.get("name") for entry in parameters if entry.get("in") == "path"}
@@ -106,16 +122,19 @@ class OpenApi:
             if name not in declared:
                 self._document.problem(at, f'the path parameter "{name}" is not declared; {suggestion(name, declared)}')
 
-    def _security(self, requirements: Json, at: tuple[str, ...]) -> tuple[Security, ...]:
+    def _security(self, operation: Json, at: tuple[str, ...]) -> tuple[Security, ...]:
         schemes = self._components.get("securitySchemes", {})
         found: list[Security] = []
-        for requirement in requirements:
+        requirements, place = operation.get("security"), (*at, "security")
+        if requirements is None:
+            requirements, place = self._data.get("security", []), ("security",)
+        for index, requirement in enumerate(requirements):
             if not requirement:
                 return ()  # an empty requirement: no key is needed
             name = next(iter(requirement))
             if name not in schemes:
                 self._document.problem(
-                    (*at, "security"), f'there is no security scheme "{name}"; {suggestion(name, schemes)}'
+                    (*place, index, name), f'there is no security scheme "{name}"; {suggestion(name, schemes)}'
                 )
                 continue
             scheme = self.resolve(schemes[name])
@@ -126,30 +145,29 @@ class OpenApi:
                 found.append(Security("header", "Authorization", word))
         return tuple(found)
 
-    def _parameter(self, node: Json) -> Parameter:
+    def _parameter(self, node: Json, at: tuple[str, ...]) -> Parameter:
         schema = node.get("schema")
-        kind = self.resolve(schema or {}).get("type")
+        kinds = self.resolve(schema).get("type", ())
         return Parameter(
             name=node.get("name", ""),
             place=node.get("in", "query"),
             required=bool(node.get("required")),
-            check=None if schema is None else SchemaCheck(schema, self._components),
-            numeric=kind in _NUMERIC,
+            check=None if schema is None else self._schema(schema, at),
+            numeric=not _NUMERIC.isdisjoint([kinds] if isinstance(kinds, str) else kinds),
         )
 
-    def _body(self, node: Json) -> BodyCheck | None:
+    def _body(self, node: Json, at: tuple[str, ...]) -> BodyCheck | None:
         if not node:
             return None
         content = node.get("content", {})
         schema = next((media.get("schema") for media in content.values() if "schema" in media), None)
         mapping = self._mapping(schema)
-        whole = self.resolve(schema) if schema is not None else {}
         return BodyCheck(
             media_types=tuple(content),
             required=bool(node.get("required")),
-            check=None if schema is None else SchemaCheck(schema, self._components),
-            discriminator=whole.get("discriminator", {}).get("propertyName"),
-            models={model: SchemaCheck({"$ref": target}, self._components) for model, target in mapping.items()},
+            check=None if schema is None else self._schema(schema, at),
+            discriminator=self.resolve(schema)["discriminator"]["propertyName"] if mapping else None,
+            models={model: self._schema({"$ref": target}, at) for model, target in mapping.items()},
         )
 
     def _examples(self, node: Json) -> dict[str, Json]:
@@ -160,7 +178,7 @@ class OpenApi:
         }
 
     def _mapping(self, schema: Json) -> Mapping[str, str]:
-        mapping: dict[str, str] = self.resolve(schema or {}).get("discriminator", {}).get("mapping", {})
+        mapping: dict[str, str] = self.resolve(schema).get("discriminator", {}).get("mapping", {})
         return {
             model: target if "#" in target else f"#/components/schemas/{target}" for model, target in mapping.items()
         }
@@ -188,26 +206,30 @@ class OpenApi:
                 node = self.resolve(node.get("properties", {}).get(name, {}))
         return ModelInfo(model, whole, whole.get("title"), whole.get("description"), self._defaults(node))
 
-    def _defaults(self, schema: Json) -> dict[str, Json]:
+    def _defaults(self, schema: Json, within: tuple[Json, ...] = ()) -> dict[str, Json]:
         """Return the defaults of an object's properties, those of `allOf` parts included."""
         found: dict[str, Json] = {}
-        for part in schema.get("allOf", ()):
-            found.update(self._defaults(self.resolve(part)))
+        for part in map(self.resolve, schema.get("allOf", ())):
+            if all(part is not outer for outer in (schema, *within)):  # or it is a part of itself
+                found.update(self._defaults(part, (schema, *within)))
         for name, node in schema.get("properties", {}).items():
             resolved = self.resolve(node)
             if "default" in resolved:
                 found[name] = resolved["default"]
         return found
 
-    def _responses(self, responses: Json) -> dict[str, SchemaCheck]:
+    def _responses(self, responses: Json, at: tuple[str, ...]) -> dict[str, SchemaCheck]:
         checks = {}
         for status, response in responses.items():
             for media_type, media in self.resolve(response).get("content", {}).items():
                 if "json" in media_type and "schema" in media:
-                    checks[status] = SchemaCheck(media["schema"], self._components)
+                    checks[status] = self._schema(media["schema"], (*at, status))
         return checks
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL, in lower case and without its port."""
-    return (urlsplit(url).hostname or "").lower()
+    """Return the host of a URL, in lower case and without its port; empty where there is none."""
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""

@@ -91,9 +91,10 @@ class Router:
         for operation in operations:
             by_route.setdefault(operation.route, {})[operation.method] = operation
         self._literal = {route: methods for route, methods in by_route.items() if "{" not in route}
+        routes = [route for route in by_route if "{" in route]
         self._patterns = [
-            (_pattern(route, spanning.get(route, frozenset())), by_route[route])
-            for route in sorted(by_route.keys() - self._literal.keys(), key=lambda r: _rank(r, spanning.get(r, ())))
+            (_pattern(route, spanning.get(route, frozenset())), path_names(route), by_route[route])
+            for route in sorted(routes, key=lambda route: _rank(route, spanning.get(route, ())))
         ]
 
     def find(self, method: str, path: str) -> Routed | None:
@@ -107,11 +108,11 @@ class Router:
         if methods is not None:
             return Routed(methods.get(method), {}, tuple(methods))
         found: Routed | None = None
-        for pattern, methods in self._patterns:
+        for pattern, names, methods in self._patterns:
             match = pattern.fullmatch(path)
             if match is None:
                 continue
-            values = {name.removeprefix("p_"): unquote(value) for name, value in match.groupdict().items()}
+            values = dict(zip(names, map(unquote, match.groups()), strict=True))
             if method in methods:
                 return Routed(methods[method], values, tuple(methods))
             found = found or Routed(None, values, tuple(methods))
@@ -124,7 +125,7 @@ _PARAMETER = re.compile(r"\{([^{}]+)\}")
 def _pattern(route: str, spanning: frozenset[str]) -> re.Pattern[str]:
     pieces = _PARAMETER.split(route)
     text = "".join(
-        (f"(?P<p_{piece}>.+)" if piece in spanning else f"(?P<p_{piece}>[^/]+)") if index % 2 else re.escape(piece)
+        ("(.+)" if piece in spanning else "([^/]+)") if index % 2 else re.escape(piece)
         for index, piece in enumerate(pieces)
     )
     return re.compile(text)
@@ -132,7 +133,7 @@ def _pattern(route: str, spanning: frozenset[str]) -> re.Pattern[str]:
 
 def _rank(route: str, spanning: Iterable[str]) -> tuple[bool, list[int]]:
     spans = any(f"{{{name}}}" in route for name in spanning)
-    return spans, [1 if "{" in segment else 0 for segment in route.split("/")]
+    return spans, [-len(_PARAMETER.sub("", segment)) for segment in route.split("/")]
 
 
 def path_names(path: str) -> list[str]:

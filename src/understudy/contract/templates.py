@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Expression, Scope
+from understudy.contract.loader import index_of
 from understudy.lifecycle import Json
 
 Path = tuple[str | int, ...]
@@ -51,13 +53,6 @@ class Template(Protocol):
         """
 
 
-class _Omitted:
-    """Stands for a member that is left out."""
-
-
-OMITTED = _Omitted()
-
-
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A value that is always the same; it is not compared on reading."""
@@ -85,7 +80,7 @@ class Match:
             raise ReadError(at, dump_json(self.value))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Leaf:
     """One expression."""
 
@@ -93,24 +88,23 @@ class Leaf:
     omit: bool
 
     def render(self, scope: Scope) -> Json:
-        value = self.expression.value(scope)
-        return OMITTED if value is None and self.omit else value
+        return self.expression.value(scope)
 
     def read(self, value: Json, into: Reading, at: Path) -> None:
         if not self.expression.readable:
             return
         try:
             decoded = self.expression.decoded(value)
-        except (CodecError, OverflowError) as error:
+        except CodecError as error:
             raise ReadError(at, str(error)) from None
         if decoded is not None:
             into[self.path] = decoded
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """Where a reading keeps it."""
-        names = (int(name) if name.isdigit() else name for name in self.expression.path)
-        return (self.expression.root, *names)
+        indexes = ((name, index_of(name)) for name in self.expression.path)
+        return (self.expression.root, *(name if index is None else index for name, index in indexes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +135,14 @@ class Object:
     spread: Leaf | None
 
     def render(self, scope: Scope) -> dict[str, Json]:
-        value = {key: rendered for key, node in self.members if (rendered := node.render(scope)) is not OMITTED}
-        if self.spread is not None:
-            rest = self.spread.render(scope)
-            value.update((key, item) for key, item in (rest or {}).items() if key not in value)
+        value = {
+            key: rendered
+            for key, node in self.members
+            if (rendered := node.render(scope)) is not None or not _may_be_left_out(node)
+        }
+        rest = None if self.spread is None else self.spread.render(scope)
+        if isinstance(rest, Mapping):
+            value.update((key, item) for key, item in rest.items() if key not in value)
         return value
 
     def read(self, value: Json, into: Reading, at: Path) -> None:
@@ -153,16 +151,29 @@ class Object:
         for key, node in self.members:
             if key in value:
                 node.read(value[key], into, (*at, key))
-            elif _needs(node):
+            elif literals(node):
                 raise ReadError((*at, key), "a member")
         if self.spread is not None:
             named = {key for key, _ in self.members}
             self.spread.read({key: item for key, item in value.items() if key not in named}, into, at)
 
 
-def _needs(node: Template) -> bool:
-    """Whether a node tells its template from others, so that it may not be missing."""
-    return isinstance(node, Match) or (isinstance(node, Object) and any(_needs(inner) for _, inner in node.members))
+def _may_be_left_out(node: Template) -> bool:
+    """Say whether a member goes when it has no value."""
+    return _may_be_left_out(node.options[0]) if isinstance(node, Either) else isinstance(node, Leaf) and node.omit
+
+
+def literals(node: Template) -> int:
+    """Return how many `$match` literals tell a template from others; what has any may not be missing."""
+    if isinstance(node, Match):
+        return 1
+    if isinstance(node, Object):
+        return sum(literals(inner) for _, inner in node.members)
+    if isinstance(node, List):
+        return sum(map(literals, node.items))
+    if isinstance(node, Either):
+        return min(map(literals, node.options))
+    return literals(node.inner) if isinstance(node, JsonText) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +188,11 @@ class List:
     def read(self, value: Json, into: Reading, at: Path) -> None:
         if not isinstance(value, list):
             raise ReadError(at, "a list")
-        for index, (node, item) in enumerate(zip(self.items, value, strict=False)):
-            node.read(item, into, (*at, index))
+        for index, node in enumerate(self.items):
+            if index < len(value):
+                node.read(value[index], into, (*at, index))
+            elif literals(node):
+                raise ReadError((*at, index), "an item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +204,9 @@ class Each:
     do: Template
 
     def render(self, scope: Scope) -> list[Json]:
-        inner = dict(scope)
-        items = []
-        for element in self.source.expression.raw(scope) or ():
+        inner, items = dict(scope), []
+        elements = self.source.expression.raw(scope)
+        for element in elements if isinstance(elements, list | tuple) else ():
             inner[self.variable] = element
             items.append(self.do.render(inner))
         return items
@@ -220,8 +234,8 @@ class JsonText:
 
     def read(self, value: Json, into: Reading, at: Path) -> None:
         try:
-            decoded = parse_json(value)
-        except (TypeError, ValueError):
+            decoded = parse_json(value if isinstance(value, str) else "")
+        except ValueError:
             raise ReadError(at, "JSON inside text") from None
         self.inner.read(decoded, into, at)
 
@@ -270,7 +284,10 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "callbackUrl": ((str,), "text"),
     "code": ((str, int), "text or a number"),
     "message": ((str,), "text"),
+    "name": ((str,), "text"),
     "url": ((str,), "text"),
+    "mediaType": ((str,), "text"),
+    "extension": ((str,), "text"),
     "content": ((bytes,), "base64 text"),
 }
 
@@ -295,7 +312,7 @@ def leaves(template: Template) -> Iterable[Leaf]:
         for _, inner in template.members:
             yield from leaves(inner)
         if template.spread is not None:
-            yield template.spread
+            yield from leaves(template.spread)
     elif isinstance(template, Each):
         yield from leaves(template.do)
     elif isinstance(template, JsonText):

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.loader import pointer_to
 from understudy.lifecycle import Json
 
 
@@ -36,32 +37,26 @@ class Violation:
 
 
 class SchemaCheck:
-    """A schema of the document, compiled when it is first needed.
+    """A schema of the document, compiled.
 
     Args:
         schema: The schema.
         components: The document's components, which the schema may refer to.
+
+    Raises:
+        ValueError: It is no schema, or refers to what does not exist.
     """
 
-    __slots__ = ("_components", "_schema", "_validator")
+    __slots__ = ("_validator",)
 
     def __init__(self, schema: Json, components: Json) -> None:
-        self._schema = schema
-        self._components = components
-        self._validator: Any = None
-
-    @property
-    def _compiled(self) -> Any:
-        if self._validator is None:
-            whole = {"allOf": [self._schema], "components": self._components}
-            self._validator = jsonschema_rs.Draft202012Validator(whole)
-        return self._validator
+        self._validator = compile_schema({"allOf": [schema], "components": components})
 
     def violations(self, value: Json, place: str = "body") -> Iterable[Violation]:
         """Return what is wrong with a value, in the order of the schema."""
-        if self._compiled.is_valid(value):
+        if self._validator.is_valid(value):
             return
-        for error in self._compiled.iter_errors(value):
+        for error in self._validator.iter_errors(value):
             yield _violation(error, place)
 
 
@@ -80,12 +75,10 @@ def _violation(error: Any, place: str) -> Violation:
         path.append(details["unexpected"][0])
     names = [part for part in path if not part.isdigit()]
     limit = next((details[key] for key in ("limit", "options", "types", "pattern", "format") if key in details), None)
-    if isinstance(limit, str) and keyword == "enum":
-        limit = parse_json(limit)
     return Violation(
         place=place,
         field=names[-1] if names else "",
-        pointer="".join(f"/{part}" for part in path),
+        pointer=pointer_to(path),
         keyword=keyword,
         limit=limit,
         value=None if keyword == "required" else error.instance,
@@ -113,11 +106,13 @@ class Parameter:
         if text is None or text == "":
             if self.required:
                 message = f'"{self.name}" is a required parameter'
-                yield Violation(self.place, self.name, f"/{self.name}", "required", None, None, message)
+                yield Violation(self.place, self.name, pointer_to([self.name]), "required", None, None, message)
             return
         if self.check is not None:
             for found in self.check.violations(_typed(text) if self.numeric else text, self.place):
-                yield Violation(self.place, self.name, f"/{self.name}", found.keyword, found.limit, text, found.message)
+                yield Violation(
+                    self.place, self.name, pointer_to([self.name]), found.keyword, found.limit, text, found.message
+                )
 
 
 def _typed(text: str) -> Json:
@@ -154,10 +149,12 @@ class BodyCheck:
             return [Violation("body", "", "", "type", "object", body, f"an object is expected, not {kind}")]
         name, model = self.discriminator, body.get(self.discriminator)
         if model is None:
-            return [Violation("body", name, f"/{name}", "required", None, None, f'"{name}" is a required property')]
+            return [
+                Violation("body", name, pointer_to([name]), "required", None, None, f'"{name}" is a required property')
+            ]
         if not isinstance(model, str):
-            return [Violation("body", name, f"/{name}", "type", "string", model, f'"{name}" must be a string')]
+            return [Violation("body", name, pointer_to([name]), "type", "string", model, f'"{name}" must be a string')]
         if model not in self.models:
             message = f"{dump_json(model)} is not one of the models"
-            return [Violation("body", name, f"/{name}", "discriminator", sorted(self.models), model, message)]
+            return [Violation("body", name, pointer_to([name]), "discriminator", sorted(self.models), model, message)]
         return self.models[model].violations(body)

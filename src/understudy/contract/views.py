@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from understudy.contract.codecs import plain_number
+from understudy.contract.codecs import as_text, plain_number
 from understudy.contract.conditions import Condition, same
 from understudy.contract.expressions import Scope, camel
 from understudy.contract.templates import Path, ReadError, Reading, Template, check_types, leaves
@@ -56,8 +56,8 @@ class Words:
 
     @property
     def told_without_word(self) -> bool:
-        """Whether something other than a word tells a state."""
-        return any(not entry.spoken for words in self.by_state.values() for entry in words)
+        """Whether something other than a word tells a state, or the word is null."""
+        return any(entry.word is None for words in self.by_state.values() for entry in words)
 
 
 class Rendered(NamedTuple):
@@ -73,6 +73,12 @@ class Read(NamedTuple):
 
     state: State | None
     reading: Reading
+
+
+def rendered_headers(headers: Iterable[tuple[str, Template]], scope: Scope) -> list[tuple[str, str]]:
+    """Return headers with their values as text; one without a value is left out."""
+    values = [(name, template.render(scope)) for name, template in headers]
+    return [(name, as_text(value)) for name, value in values if value is not None]
 
 
 Variants = tuple[tuple[Condition | None, Template], ...]
@@ -106,8 +112,9 @@ class View:
             state: The normal state of the job; None for a view that is of no job in particular.
         """
         status = self.http.get(state, self.http[None])
-        headers = [(name, str(template.render(scope))) for name, template in self.headers]
-        return Rendered(status, headers, _chosen(self.variants[state], scope).render(scope))
+        return Rendered(
+            status, rendered_headers(self.headers, scope), _chosen(self.variants[state], scope).render(scope)
+        )
 
     def read(self, body: Json, scope: Mapping[str, Any], order: Iterable[State] = tuple(State)) -> Read:
         """Read a view backwards.
@@ -134,18 +141,18 @@ class View:
             if word is None and not self.words.told_without_word:
                 return Read(state, reading)
             told = self.words.state_read(word, scope)
-            if told is state:
-                return Read(state, reading)
-            if told is None:  # an unknown word: what the plain body says is all there is to know
-                return Read(None, self._read_variant(None, body, scope))
+            # of an unknown word, what the plain body says is all there is to know
+            return Read(told, reading if told is state else self._read_variant(told, body, scope))
         if failure is not None:
             raise failure
         return Read(None, self._read_variant(None, body, scope))
 
     def _read_variant(self, state: State | None, body: Json, scope: Scope) -> Reading:
+        variants = self.variants[state]
+        if len(variants) > 1:  # its conditions may ask what is known of the job
+            scope = {**scope, "job": {**(scope.get("job") or {}), "state": state}}
         reading: Reading = {}
-        known = {**(scope.get("job") or {}), "state": state}  # what a condition may ask of the job
-        _chosen(self.variants[state], {**scope, "job": known}).read(body, reading, ())
+        _chosen(variants, scope).read(body, reading, ())
         check_types(reading)
         return reading
 
@@ -162,10 +169,7 @@ class View:
 
 
 def _chosen(variants: Variants, scope: Scope) -> Template:
-    for condition, template in variants:
-        if condition is None or condition.holds(scope):
-            return template
-    raise AssertionError("the last variant has no condition")  # pragma: no cover  (built that way)
+    return next(template for condition, template in variants if condition is None or condition.holds(scope))
 
 
 # --- from a reading to a job ----------------------------------------------------------------------------------------
@@ -184,15 +188,15 @@ def facts_of(reading: Reading, outputs: Template | None, prefix: Path = ("job",)
     """
     facts: dict[str, Any] = {}
     error: dict[str, Any] = {}
-    files: dict[int, dict[str, Any]] = {}
+    files = _files(reading, prefix)
     for path, value in reading.items():
         if path[: len(prefix)] != prefix:
             continue
         match path[len(prefix) :]:
-            case ("outputs", int(index), str(name)):
-                files.setdefault(index, {})[_OUTPUT_MEMBERS[name]] = value
             case ("error", str(name)):
                 error[name] = value
+            case ("logs", int()):
+                facts["logs"] = (*facts.get("logs", ()), value)
             case (str(name),) if name in _MEMBERS:
                 facts[_MEMBERS[name]] = plain_number(value) if isinstance(value, float) else value
     if error:
@@ -211,10 +215,15 @@ def _files_in(result: Json, outputs: Template) -> dict[int, dict[str, Any]]:
         check_types(reading)
     except ReadError:  # a result without files, such as text, is a result all the same
         return {}
+    return _files(reading, ("job",))
+
+
+def _files(reading: Reading, prefix: Path) -> dict[int, dict[str, Any]]:
     files: dict[int, dict[str, Any]] = {}
     for path, value in reading.items():
-        if path[:2] == ("job", "outputs") and isinstance(path[2], int):
-            files.setdefault(path[2], {})[_OUTPUT_MEMBERS[str(path[3])]] = value
+        match path[len(prefix) :]:
+            case ("outputs", int(index), str(name)) if path[: len(prefix)] == prefix:
+                files.setdefault(index, {})[_OUTPUT_MEMBERS[name]] = value
     return files
 
 

@@ -1,0 +1,152 @@
+"""The command line: `understudy serve`, `check`, `demo`.
+
+Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
+"""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from understudy.errors import UnderstudyError
+
+if TYPE_CHECKING:
+    from understudy.server import LiveServer
+
+# What a command needs is imported when it runs: `--help` has to be quick.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: The arguments, without the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except UnderstudyError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="understudy",
+        description="Contract testing and a stand-in provider for asynchronous job APIs: create, poll, be called back.",
+    )
+    parser.add_argument("--version", action="version", version=f"understudy {version('understudy')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="play providers on this machine", description="Play providers live.")
+    serve.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name, or a contract folder; default: all")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: %(default)s")
+    serve.add_argument("--port", type=int, default=4010, metavar="N", help="default: %(default)s; 0: any that is free")
+    serve.add_argument("--asset-port", type=int, metavar="N", help="where links to result files lead; default: port+1")
+    serve.add_argument("--scenario", metavar="NAME", help="the story that is played by those that have it")
+    serve.add_argument("--errors", choices=("body", "http"), help="how errors come from those that can send them so")
+    serve.add_argument("--speed", type=float, default=1.0, metavar="N", help="seconds of theirs in one of yours")
+    serve.add_argument(
+        "--allow-callback",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host that may be called back; loopback always may",
+    )
+    serve.add_argument("--reload", action="store_true", help="load a provider anew when its files change")
+    serve.add_argument("--seed", type=int, default=0, metavar="N", help="from which ids are minted; default: 0")
+    serve.add_argument("--quiet", action="store_true", help="log nothing but trouble")
+    serve.set_defaults(command=_serve)
+
+    check = commands.add_parser("check", help="prove contracts usable", description="Prove contracts usable.")
+    check.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name, or a contract folder; default: all")
+    check.add_argument("--format", default="text", choices=("text", "json"), help="default: %(default)s")
+    check.set_defaults(command=_check)
+
+    demo = commands.add_parser("demo", help="tell the whole story on one page", description="Tell the whole story.")
+    demo.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name; default: all")
+    demo.add_argument(
+        "--folder", type=Path, default=Path("understudy-demo"), help="where result files go; default: %(default)s"
+    )
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    with _stop_signal() as stop:
+        from understudy.server import serve
+
+        port, asset_port = arguments.port, arguments.asset_port
+        with serve(
+            *arguments.providers,
+            host=arguments.host,
+            port=port,
+            asset_port=(port and port + 1) if asset_port is None else asset_port,
+            scenario=arguments.scenario,
+            errors=arguments.errors,
+            speed=arguments.speed,
+            allow_callbacks=arguments.allow_callback,
+            seed=arguments.seed,
+            reload=arguments.reload,
+            quiet=arguments.quiet,
+        ) as server:
+            print(_banner(server), flush=True)
+            while True:
+                with suppress(queue.Empty):
+                    stop.get(timeout=0.2)  # on Windows a wait without end cannot be interrupted
+                    return 0
+
+
+@contextmanager
+def _stop_signal() -> Iterator[queue.SimpleQueue[int]]:
+    """Return a queue that gets Ctrl-C and SIGTERM.
+
+    It is not an event: a handler runs amid whatever the main thread does, and an event that is set amid its own `wait`
+    waits for itself. This queue may be filled at any moment.
+    """
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda number, _: stop.put(number)) for one in signals]
+    try:
+        yield stop
+    finally:
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
+
+
+def _banner(server: LiveServer) -> str:
+    rows = [(role.name, server.url_of(role.name)) for role in server.roster]
+    rows += [("files", server.asset_url), ("admin", f"{server.url}/__admin/")]
+    refused = dict.fromkeys(role.provider.behaviour.refused_keys.pattern for role in server.roster)
+    rows.append(("key", f"any, each is an account of its own; refused: {', '.join(refused)}"))
+    stories: dict[str, list[str]] = {}
+    for role in server.roster:
+        if role.scenario is not None:
+            stories.setdefault(role.scenario, []).append(role.name)
+    rows += [("scenario", f"{story} ({', '.join(names)})") for story, names in stories.items()]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:<{width}}  {text}" for name, text in rows]
+    return "\n".join([f"understudy {version('understudy')}", *lines, "Ctrl-C stops it."])
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from understudy.check import run
+
+    return run(arguments.providers, format=arguments.format)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from understudy.demo import run
+
+    return run(arguments.folder, providers=arguments.providers or None)

@@ -1,0 +1,307 @@
+"""Hold what a fake answers against what was recorded, with the contract's own template to say what each value is.
+
+Ids, times, durations, links, signatures and bytes are compared by kind; all else must be equal. The kind of a value is
+that of the expression which stands for it in the template, never a matter of its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal as OneOf
+from urllib.parse import urlsplit
+
+from understudy.contract.codecs import CodecError, dump_json, parse_json
+from understudy.contract.conditions import same
+from understudy.contract.expressions import Expression
+from understudy.contract.loader import pointer_parts
+from understudy.contract.templates import Each, Either, JsonText, Leaf, List, Literal, Object, Path, Template, Text
+from understudy.lifecycle import Json
+
+At = tuple[str | int, ...]
+
+Kind = OneOf["id", "time", "duration", "link", "text"]
+
+#: A recorded number that stands for a time must lead to one of these years, or its unit is not the contract's.
+FIRST_YEAR_SECONDS, LAST_YEAR_SECONDS = 946684800.0, 4102444800.0  # 2000 and 2100
+
+#: A shorter id is not looked for inside other texts.
+SHORTEST_ID_IN_TEXT = 6
+
+_BY_CODEC: dict[str, Kind] = {
+    "epoch": "time",
+    "epochMs": "time",
+    "iso": "time",
+    "seconds": "duration",
+    "milliseconds": "duration",
+    "base64": "text",
+}
+_BY_NAME: dict[tuple[str, str], Kind] = {
+    ("job", "id"): "id",
+    ("job", "durationSeconds"): "duration",
+    **{("job", name): "time" for name in ("createdAt", "startedAt", "updatedAt", "endedAt")},
+    ("file", "uploadedAt"): "time",
+    ("delivery", "timestamp"): "time",
+    ("now", ""): "time",
+    **{(root, "url"): "link" for root in ("output", "file", "asset")},
+    ("delivery", "id"): "text",
+    ("signature", ""): "text",
+}
+
+
+def kind_of(expression: Expression) -> Kind | None:
+    """Return the kind of value that an expression stands for, or None for one that is compared as it is."""
+    for codec in expression.codecs:
+        if codec.name in _BY_CODEC:
+            return _BY_CODEC[codec.name]
+    if expression.path[:1] == ("outputs",):
+        return _BY_NAME.get(("output", expression.path[-1]))
+    root = "job" if expression.root == "jobs" else expression.root
+    return _BY_NAME.get((root, expression.path[-1] if expression.path else ""))
+
+
+class Ids:
+    """The ids of a recording, and those of the jobs that the fake has made in their place."""
+
+    def __init__(self) -> None:
+        self.real: dict[str, str] = {}
+
+    def in_place(self, value: Json) -> Json:
+        """Return a value with the real ids in it instead of the recorded ones."""
+        if isinstance(value, Mapping):
+            return {key: self.in_place(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.in_place(item) for item in value]
+        if isinstance(value, str):
+            for recorded, real in self.real.items():
+                if value == recorded != "":
+                    return real
+                if len(recorded) >= SHORTEST_ID_IN_TEXT:
+                    value = value.replace(recorded, real)
+        return value
+
+    def exact(self, value: Json) -> Json:
+        """Return the real id in place of a recorded one, which may be empty; anything else stays as it is."""
+        return self.real.get(value, value) if isinstance(value, str) else value
+
+
+class Comparison:
+    """Compares one recording with what the fake does.
+
+    Args:
+        elided: JSON pointers into the recording: what its document left out or got wrong.
+        ids: Learns which job stands for which recorded id.
+
+    Attributes:
+        differences: Where the fake does something else, and what.
+        added: Where the fake says more than was recorded.
+    """
+
+    def __init__(self, elided: Iterable[str], ids: Ids) -> None:
+        self.differences: list[tuple[At, str]] = []
+        self.added: list[At] = []
+        self._elided = {tuple(pointer_parts(pointer)) for pointer in elided}
+        self._ids = ids
+        self._parts: Mapping[Path, Template] = {}
+        self._new = False
+
+    def differ(self, at: At, text: str) -> None:
+        """Note a difference, unless its place is elided."""
+        if not self.elides(at):
+            self.differences.append((at, text))
+
+    def elides(self, at: At) -> bool:
+        """Say whether a place, or one above it, is elided."""
+        names = tuple(map(str, at))
+        return any(names[: len(pointer)] == pointer for pointer in self._elided)
+
+    def _elides_within(self, at: At) -> bool:
+        names = tuple(map(str, at))
+        return any(len(pointer) > len(names) and pointer[: len(names)] == names for pointer in self._elided)
+
+    def filled(self, recorded: Json, actual: Json, at: At) -> Json:
+        """Return what was recorded, with what the fake has where it is elided."""
+        if self.elides(at) or (isinstance(recorded, str) and self._elides_within(at)):
+            return actual
+        if isinstance(recorded, Mapping) and isinstance(actual, Mapping):
+            return {key: self.filled(item, actual.get(key, item), (*at, key)) for key, item in recorded.items()}
+        if isinstance(recorded, list) and isinstance(actual, list):
+            pairs = enumerate(zip(recorded, actual, strict=False))
+            return [self.filled(*pair, (*at, index)) for index, pair in pairs] + recorded[len(actual) :]
+        return recorded
+
+    def known(self, recorded: Json, at: At) -> Json:
+        """Return what was recorded without what is elided."""
+        if isinstance(recorded, Mapping):
+            pairs = ((key, item) for key, item in recorded.items() if not self.elides((*at, key)))
+            return {key: self.known(item, (*at, key)) for key, item in pairs}
+        if isinstance(recorded, list):
+            items = ((index, item) for index, item in enumerate(recorded) if not self.elides((*at, index)))
+            return [self.known(item, (*at, index)) for index, item in items]
+        if isinstance(recorded, str) and self._elides_within(at):
+            return dump_json(self.known(parse_json(recorded), at))
+        return recorded
+
+    def compare(
+        self,
+        template: Template | None,
+        recorded: Json,
+        actual: Json,
+        at: At,
+        *,
+        parts: Mapping[Path, Template],
+        new: bool = False,
+    ) -> None:
+        """Compare a body.
+
+        Args:
+            template: What the fake rendered it from, where that is known.
+            recorded: What was recorded.
+            actual: What the fake has.
+            at: Where it stands in the recording.
+            parts: Templates of what expressions in the template stand for, such as the result of a job.
+            new: Whether it tells of jobs that were made just now.
+        """
+        self._parts, self._new = parts, new
+        self._value(template, recorded, actual, at)
+
+    def _value(self, template: Template | None, recorded: Json, actual: Json, at: At) -> None:
+        template = self._meant(template)
+        if isinstance(template, Leaf) and (kind := kind_of(template.expression)) is not None:
+            self._by_kind(kind, template.expression, recorded, actual, at)
+        elif isinstance(template, Text) and isinstance(recorded, str) and isinstance(actual, str):
+            self._text(template, recorded, actual, at)
+        elif isinstance(recorded, str) and isinstance(actual, str) and self._is_json(template, recorded, actual, at):
+            inner = template.inner if isinstance(template, JsonText) else None
+            self._value(inner, parse_json(recorded), parse_json(actual), at)
+        elif isinstance(recorded, Mapping) and isinstance(actual, Mapping):
+            self._members(template, recorded, actual, at)
+        elif isinstance(recorded, list) and isinstance(actual, list):
+            self._items(template, recorded, actual, at)
+        elif not same(self._ids.in_place(recorded), actual):
+            self.differ(at, f"recorded is {shown(recorded)}, the fake has {shown(actual)}")
+
+    def _meant(self, template: Template | None) -> Template | None:
+        """Return what is rendered in fact: the first of several forms, and the template behind an expression."""
+        if isinstance(template, Either):
+            return self._meant(template.options[0])
+        if not isinstance(template, Leaf):
+            return template
+        part = self._parts.get(template.path)
+        if any(codec.name == "json" for codec in template.expression.codecs):
+            return JsonText(part or Literal(None))
+        return part or template
+
+    def _is_json(self, template: Template | None, recorded: str, actual: str, at: At) -> bool:
+        if not isinstance(template, JsonText) and not self._elides_within(at):
+            return False
+        try:
+            parse_json(recorded), parse_json(actual)
+        except ValueError:
+            return False
+        return True
+
+    def _members(
+        self, template: Template | None, recorded: Mapping[str, Json], actual: Mapping[str, Json], at: At
+    ) -> None:
+        inner = dict(template.members) if isinstance(template, Object) else {}
+        for key, value in recorded.items():
+            if key in actual:
+                self._value(inner.get(key), value, actual[key], (*at, key))
+            else:
+                self.differ((*at, key), f'the fake has no "{key}" here')
+        self.added += [(*at, key) for key in actual if key not in recorded]
+
+    def _items(self, template: Template | None, recorded: list[Json], actual: list[Json], at: At) -> None:
+        # a list of all models is as long as the contract is
+        catalogue = isinstance(template, Each) and template.variable == "model"
+        if len(recorded) > len(actual) or (len(recorded) < len(actual) and not catalogue):
+            self.differ(at, f"recorded are {len(recorded)} items, the fake has {len(actual)}")
+        for index, (value, item) in enumerate(zip(recorded, actual, strict=False)):
+            inner = template.do if isinstance(template, Each) else None
+            if isinstance(template, List):
+                inner = template.items[index]
+            self._value(inner, value, item, (*at, index))
+
+    def _text(self, template: Text, recorded: str, actual: str, at: At) -> None:
+        """Compare a text that values were put into: those values by their kinds, the rest as it is."""
+        before, now = template.match(recorded), template.match(actual)
+        if before is None or now is None:
+            before = now = {}
+            if self._ids.in_place(recorded) != actual:
+                self.differ(at, f"recorded is {shown(recorded)}, the fake has {shown(actual)}")
+        for part in template.parts:
+            if isinstance(part, Expression) and part.text in before:
+                self._value(Leaf(part, False), before[part.text], now[part.text], at)
+
+    def _by_kind(self, kind: Kind, expression: Expression, recorded: Json, actual: Json, at: At) -> None:
+        if kind == "id":
+            self._id(recorded, actual, at)
+            return
+        fits = {"time": _times, "duration": _durations, "link": _links, "text": _texts}[kind]
+        if (recorded is None) != (actual is None) or not (
+            recorded is None or fits(_read(expression, recorded), _read(expression, actual))
+        ):
+            self.differ(at, f"a {kind}: recorded is {shown(recorded)}, the fake has {shown(actual)}")
+
+    def _id(self, recorded: Json, actual: Json, at: At) -> None:
+        if not isinstance(recorded, str) or not isinstance(actual, str):
+            self.differ(at, f"an id: recorded is {shown(recorded)}, the fake has {shown(actual)}")
+            return
+        known = self._ids.real
+        if self._new:
+            known[recorded] = actual
+        elif known.get(recorded, actual) != actual:
+            self.differ(at, f"{shown(recorded)} is recorded, the fake tells of another job")
+        elif recorded not in known and actual in known.values():
+            self.differ(at, f"{shown(recorded)} is recorded as the id of no job before this")
+        known.setdefault(recorded, actual)
+
+
+def shown(value: Json) -> str:
+    """Return a value as a message shows it."""
+    text = dump_json(value)
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def _read(expression: Expression, value: Json) -> Json:
+    """Return what a value on the wire stands for; what cannot be read is NaN, which no kind takes."""
+    for form in (value, _seconds(value)):  # a header, or a part of a text, holds a number as text
+        try:
+            return expression.decoded(form)
+        except (CodecError, OverflowError):
+            continue
+    return float("nan")
+
+
+def _seconds(value: Json) -> float | None:
+    """Return a number, or the number that a text is."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _times(recorded: Json, actual: Json) -> bool:
+    before, now = _seconds(recorded), _seconds(actual)
+    if before is None or now is None:
+        return recorded is None and actual is None  # such as an empty text for a time that has not come
+    return FIRST_YEAR_SECONDS <= before < LAST_YEAR_SECONDS
+
+
+def _durations(recorded: Json, actual: Json) -> bool:
+    before, now = _seconds(recorded), _seconds(actual)
+    return before is not None and now is not None and before >= 0
+
+
+def _links(recorded: Json, actual: Json) -> bool:
+    """Say whether two links lead to the same host."""
+    if not isinstance(recorded, str) or not isinstance(actual, str):
+        return False
+    try:
+        return urlsplit(recorded)[:2] == urlsplit(actual)[:2]
+    except ValueError:
+        return False
+
+
+def _texts(recorded: Json, actual: Json) -> bool:
+    return isinstance(recorded, str | bytes) and type(recorded) is type(actual)

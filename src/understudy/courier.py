@@ -1,0 +1,98 @@
+"""The courier: carries callbacks of a live server, each in a task of its own, so that no receiver holds another up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from understudy.callback import Delivery, refusal
+from understudy.fake import tls
+from understudy.stage import NOT_SENT
+
+if TYPE_CHECKING:
+    import httpx
+
+#: Deliveries that are on their way at one time; the others wait.
+MAX_IN_FLIGHT = 100
+
+Done = Callable[[int | None, str], None]
+
+
+class Courier:
+    """Carries callbacks.
+
+    Args:
+        allowed_hosts: Hosts that may be called beside loopback.
+        after: Called when a delivery has ended, for the log.
+        defect: Told of an exception that is nobody's but ours.
+    """
+
+    def __init__(
+        self, allowed_hosts: Iterable[str], after: Callable[[], None], defect: Callable[[BaseException, str], None]
+    ) -> None:
+        self._allowed = frozenset(host.lower() for host in allowed_hosts)
+        self._after = after
+        self._defect = defect
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    def open(self) -> None:
+        """Begin, in the event loop that carries."""
+        self._loop = asyncio.get_running_loop()
+
+    def send(self, delivery: Delivery, done: Done) -> None:
+        """Send a callback, from any thread; see `understudy.stage.Send`."""
+        reason = refusal(delivery.url, self._allowed)
+        if reason is not None:
+            done(None, f"{NOT_SENT}: {reason}")
+            self._after()
+        elif self._loop is None:
+            done(None, f"{NOT_SENT}: the server does not run")
+        else:
+            self._loop.call_soon_threadsafe(self._start, delivery, done)
+
+    def _start(self, delivery: Delivery, done: Done) -> None:
+        task = asyncio.get_running_loop().create_task(self._deliver(delivery, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, delivery: Delivery, done: Done) -> None:
+        async with self._room:
+            status, note = await self._post(delivery)
+        try:
+            done(status, note)
+            self._after()
+        except Exception as error:
+            self._defect(error, f"callback of job {delivery.job_id}")
+
+    async def _post(self, delivery: Delivery) -> tuple[int | None, str]:
+        import httpx  # a server that calls nobody starts without it, and so sooner
+
+        if self._client is None:
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IN_FLIGHT)
+            self._client = httpx.AsyncClient(trust_env=False, verify=tls(), timeout=None, limits=limits)  # noqa: S113 # the limit is below
+        headers = list(delivery.headers)
+        try:
+            # One limit for all of it: a receiver that sends a byte now and then is slow, too. And the body of the
+            # answer is not read: it means nothing, and may have no end.
+            async with (
+                asyncio.timeout(delivery.timeout_seconds),
+                self._client.stream("POST", delivery.url, headers=headers, content=delivery.body) as reply,
+            ):
+                return reply.status_code, ""
+        except TimeoutError:
+            return None, f"no answer within {delivery.timeout_seconds:g} seconds"
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            return None, f"no answer: {type(error).__name__}"
+
+    async def close(self) -> None:
+        """Stop; what is on its way is given up."""
+        self._loop = None
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()

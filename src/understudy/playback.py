@@ -1,0 +1,314 @@
+"""Play a recording against the fake, in process and on a virtual clock, and hold what comes back against it.
+
+Each recorded request is sent, with the ids of the fake's own jobs in place of the recorded ones. Before a status read
+time moves on until the job is where the recording has it; for a callback or an event, until one comes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from understudy.behaviour import Behaviour, Plan
+from understudy.callback import Delivery
+from understudy.clock import VirtualClock
+from understudy.comparison import At, Comparison, Ids, shown
+from understudy.contract.codecs import CodecError, dump_json
+from understudy.contract.conditions import same
+from understudy.contract.expressions import first_value
+from understudy.contract.loader import Document
+from understudy.contract.model import Contract, JobType, Status
+from understudy.contract.operations import Operation
+from understudy.contract.templates import Path, ReadError, Template
+from understudy.contract.validation import SchemaCheck, Violation
+from understudy.errors import ClockExhausted
+from understudy.lifecycle import Job, Json
+from understudy.probes import (
+    as_at,
+    callback_schema,
+    chosen,
+    decoded,
+    fits,
+    frame_template,
+    naming,
+    parse_frame,
+    request_to,
+    results_of,
+    rules_of,
+    schema_of,
+    views_of,
+)
+from understudy.provider import Provider
+from understudy.wire import Reply, Request, RequestView, Stream, Wait
+
+
+class _Source(NamedTuple):
+    """What the fake has rendered something from, as far as the contract tells."""
+
+    body: Template | None = None
+    headers: tuple[tuple[str, Template], ...] = ()
+    parts: Mapping[Path, Template] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """What came of a recording.
+
+    Attributes:
+        reproduced: Whether every recorded member came back.
+        added: What the fake says beyond the recording, as JSON pointers into it.
+    """
+
+    reproduced: bool
+    added: tuple[str, ...]
+
+
+def play(contract: Contract, behaviour: Behaviour, document: Document) -> Playback:
+    """Play a recording whose schema and names are right; where the fake does something else is noted as a problem.
+
+    Args:
+        contract: What the provider promises.
+        behaviour: How its fake acts.
+        document: The recording.
+    """
+    before = len(document.problems)
+    added = _Player(contract, behaviour, document).play()
+    return Playback(len(document.problems) == before, tuple("".join(f"/{part}" for part in at) for at in added))
+
+
+class _Player:
+    """One recording, being played."""
+
+    def __init__(self, contract: Contract, behaviour: Behaviour, document: Document) -> None:
+        self._contract = contract
+        self._document = document
+        self._data = document.data
+        self._clock = VirtualClock()
+        self._provider = Provider(
+            contract, behaviour, clock=self._clock, scenario=self._data.get("scenario"), send=self._collect
+        )
+        if "next" in self._data:
+            self._provider.plan_next(Plan(failure=self._data["next"]["failure"]))
+        self._ids = Ids()
+        self._comparison = Comparison((entry["at"] for entry in self._data.get("elided", ())), self._ids)
+        self._deliveries: deque[tuple[Delivery, Job, JobType]] = deque()
+        self._stream: Stream | None = None
+
+    def _collect(self, delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
+        play = self._provider.plays[delivery.job_id]
+        self._deliveries.append((delivery, replace(play.job), play.job_type))
+        done(200, "")
+
+    def play(self) -> list[At]:
+        """Play all exchanges; return where the fake says more than was recorded."""
+        self._listen(None)
+        for index, exchange in enumerate(self._data["exchanges"]):
+            at: At = ("exchanges", index)
+            try:
+                if "request" in exchange:
+                    self._exchange(exchange, at)
+                elif "callback" in exchange:
+                    self._callback(exchange["callback"], (*at, "callback"))
+                else:
+                    self._event(exchange["event"], (*at, "event"))
+            except ClockExhausted as error:
+                self._comparison.differ(at, str(error).splitlines()[0])
+            except CodecError as error:
+                self._comparison.differ(at, f"the fake cannot make what it says here: {error} is expected")
+        for place, text in self._comparison.differences:
+            self._document.problem(place, f"{text} (/{'/'.join(map(str, place))})")
+        return self._comparison.added
+
+    # --- a request and its reply ---
+
+    def _exchange(self, exchange: Mapping[str, Any], at: At) -> None:
+        recorded, expected = exchange["request"], exchange["response"]
+        operation = self._contract.operations[recorded["operation"]]
+        job_type = self._contract.job_type_of(operation.id)
+        given = {
+            **recorded,
+            "path": {name: self._ids.exact(value) for name, value in recorded.get("path", {}).items()},
+            "query": {name: self._ids.exact(value) for name, value in recorded.get("query", {}).items()},
+        }
+        if "body" in recorded:
+            given["body"] = self._ids.in_place(recorded["body"])
+        request = request_to(operation, given)
+        view = RequestView(given.get("body"), request.parameters, request.header, given["path"])
+        status = job_type.status
+        if (
+            status is not None
+            and operation.id == status.operation
+            and not self._reach(status, request, view, expected, (*at, "response"))
+        ):
+            return
+        before = {job_id: replace(play.job) for job_id, play in self._provider.plays.items()}
+        outcome = self._provider.handle(request)
+        while isinstance(outcome, Wait):
+            self._clock.sleep(outcome.until - self._clock.now())
+            outcome = outcome.resume()
+        if isinstance(outcome, Stream):
+            self._stream, outcome = outcome, Reply(200, outcome.headers, b"")
+        if outcome.jobs:
+            self._listen(outcome.jobs[0])
+        self._reply(operation, job_type, outcome, expected, (*at, "response"), view, before)
+
+    def _reach(self, status: Status, request: Request, view: RequestView, expected: Json, at: At) -> bool:
+        """Let time pass until a job is where the recorded reply has it; say whether it ever is."""
+        play = self._provider.plays.get(str(first_value(status.id, {"request": view})))
+        body = self._comparison.known(expected.get("body"), (*at, "body"))
+        scope = {"statusCode": expected["status"], "response": {"body": body, "header": {}}, "request": view}
+        success = status.reply.success
+        if play is None or not 200 <= expected["status"] < 300 or (success is not None and not success.holds(scope)):
+            return True
+        try:
+            read = status.reply.read(body, scope)
+        except ReadError as error:
+            place = (*at, "body", *error.pointer)
+            self._comparison.differ(place, f"a client could not read what is recorded: {error}")
+            return False
+        word = read.reading.get(("job", "status"))
+        if word is None and not status.reply.words.told_without_word:
+            return True
+        self._clock.advance(play.visible_at - self._clock.now())
+        seen = [play.job.status]
+        while not (play.job.state is read.state and (word is None or same(word, play.job.status))):
+            if play.reads_left is not None:
+                self._provider.handle(request)  # a read of this job, and so one less
+            elif not self._clock.step():
+                words, wanted = ", ".join(map(shown, dict.fromkeys(seen))), read.state if word is None else shown(word)
+                self._comparison.differ(at, f"the job is never {wanted}; it is {words}")
+                return False
+            seen.append(play.job.status)
+        return True
+
+    def _reply(
+        self,
+        operation: Operation,
+        job_type: JobType,
+        reply: Reply,
+        expected: Json,
+        at: At,
+        view: RequestView,
+        before: Mapping[str, Job],
+    ) -> None:
+        actual, compared = decoded(reply.body), self._comparison
+        error = "" if reply.error is None else f' (the error "{reply.error}")'
+        if reply.status != expected["status"]:
+            compared.differ((*at, "status"), f"recorded is {expected['status']}, the fake has {reply.status}{error}")
+        source = self._source(operation.id, job_type, reply, actual, view, before)
+        self._headers(source, expected, reply.headers, at)
+        if "body" not in expected:
+            return
+        new = job_type.operation_ids().get(operation.id) == "create"
+        place = (*at, "body")
+        compared.compare(source.body, expected["body"], actual, place, parts=source.parts, new=new)
+        self._schema_takes(schema_of(self._contract, operation.id, reply.status), expected["body"], actual, place)
+        if reply.error is None:
+            self._request_fits(operation, view, (*at[:-1], "request"))
+
+    def _headers(
+        self, source: _Source, recorded: Mapping[str, Any], headers: Iterable[tuple[str, str]], at: At
+    ) -> None:
+        templates = {name.lower(): template for name, template in source.headers}
+        sent = {name.lower(): value for name, value in headers}
+        for name, value in recorded.get("headers", {}).items():
+            template, actual = templates.get(name.lower()), sent.get(name.lower())
+            text = value if isinstance(value, str) else dump_json(value)
+            self._comparison.compare(template, text, actual, (*at, "headers", name), parts=source.parts)
+
+    def _schema_takes(self, schema: SchemaCheck | None, recorded: Json, actual: Json, at: At) -> None:
+        """Hold what was recorded, with what the fake has in elided places, to the schema of the document."""
+        filled = self._comparison.filled(recorded, actual, at)
+        for violation in schema.violations(filled) if schema is not None else ():
+            self._refused(violation, filled, at)
+
+    def _refused(self, violation: Violation, value: Json, at: At) -> None:
+        place = (*at, *as_at(value, violation.pointer))
+        self._comparison.differ(place, f"the document's own schema does not take this: {violation.message}")
+
+    def _request_fits(self, operation: Operation, view: RequestView, at: At) -> None:
+        """Hold a request that was accepted to its schemas, which a late check of the input may not have done."""
+        places = {"path": view.path, "query": view.query, "header": view.header}
+        found = [item for parameter in operation.parameters for item in parameter.violations(places[parameter.place])]
+        if operation.body is not None and (operation.body.required or view.body is not None):
+            found += operation.body.violations(view.body)
+        for violation in found:
+            self._refused(violation, view.body, (*at, violation.place))
+
+    def _source(
+        self,
+        operation: str,
+        job_type: JobType,
+        reply: Reply,
+        actual: Json,
+        view: RequestView,
+        before: Mapping[str, Job],
+    ) -> _Source:
+        if reply.error is not None:
+            rules = rules_of(job_type, reply.error, operation)
+            rule = next((found for found in rules if fits(found.body, actual)), None)
+            return _Source() if rule is None else _Source(rule.body, rule.headers, {("error", "message"): rule.message})
+        part = job_type.operation_ids().get(operation)
+        jobs = [self._provider.plays[job_id].job for job_id in reply.jobs]
+        if part in ("status", "cancel"):
+            jobs = [before[job.id] for job in jobs]  # a read can be the last of a step
+        job = next(iter(jobs), None)
+        views = [found for name, found in views_of(job_type) if name == operation]
+        cancel = job_type.cancel
+        if part == "cancel" and cancel is not None and job is not None:
+            views = views[:1] if job.state in cancel.states else views[1:]
+            job = self._provider.plays[job.id].job
+        if not views:
+            return _Source()
+        state = job.state if job is not None and part in ("create", "status", "cancel") else None
+        scope = {"request": view, "job": job, "jobs": jobs, "statusCode": reply.status}
+        return _Source(chosen(views[0].variants[state], scope), views[0].headers, results_of(job_type))
+
+    # --- what the provider sends by itself ---
+
+    def _callback(self, recorded: Mapping[str, Any], at: At) -> None:
+        while not self._deliveries:
+            if not self._clock.step():
+                self._comparison.differ(at, "the fake sends no callback here")
+                return
+        delivery, job, job_type = self._deliveries.popleft()
+        callback = job_type.callback
+        assert callback is not None  # or nothing were delivered
+        template = chosen(callback.view.variants[job.state], {"job": job})
+        headers = (*callback.headers, *(callback.sign.headers if callback.sign is not None else ()))
+        source = _Source(template, headers, results_of(job_type))
+        self._headers(source, recorded, delivery.headers, at)
+        actual, place = decoded(delivery.body), (*at, "body")
+        self._comparison.compare(template, recorded["body"], actual, place, parts=source.parts)
+        self._schema_takes(callback_schema(self._contract, str(job.operation)), recorded["body"], actual, place)
+
+    def _listen(self, job_id: str | None) -> None:
+        """Subscribe to the events, where the recording has some and does not say when to."""
+        events = self._contract.job_type.events
+        exchanges = self._data["exchanges"]
+        asked = {exchange["request"]["operation"] for exchange in exchanges if "request" in exchange}
+        if events is None or events.operation in asked or not any("event" in exchange for exchange in exchanges):
+            return
+        if self._stream is not None or (events.scope == "job") != (job_id is not None):
+            return
+        operation = self._contract.operations[events.operation]
+        outcome = self._provider.handle(request_to(operation, naming(events.id, job_id)))
+        self._stream = outcome if isinstance(outcome, Stream) else None
+
+    def _event(self, recorded: Mapping[str, Any], at: At) -> None:
+        stream, name = self._stream, recorded.get("event")
+        while stream is not None and (stream.frames or self._clock.step()):
+            if not stream.frames:
+                continue
+            event, data = parse_frame(stream.frames.popleft())
+            if name is not None and event != name:
+                self._comparison.added.append((*at, event))
+                continue
+            _, template = frame_template(self._contract.job_type, event, data)
+            parts = results_of(self._contract.job_type)
+            self._comparison.compare(template, recorded["data"], data, (*at, "data"), parts=parts)
+            return
+        self._comparison.differ(at, "the fake sends no such event here")

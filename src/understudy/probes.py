@@ -1,0 +1,282 @@
+"""What `check` asks a fake, and where the contract says how that is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, urlencode
+
+from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
+from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.expressions import Expression, Place, Scope
+from understudy.contract.loader import follow, pointer_parts
+from understudy.contract.model import Contract, JobType
+from understudy.contract.openapi import METHODS
+from understudy.contract.operations import Operation
+from understudy.contract.templates import Path, ReadError, Reading, Template
+from understudy.contract.validation import SchemaCheck
+from understudy.contract.views import Variants, View
+from understudy.fake import API_KEY
+from understudy.lifecycle import Json, State
+from understudy.wire import Request
+
+_BOUNDARY = "understudy-boundary"
+
+_SAMPLE_TEXTS = {
+    "uri": "https://example.com/sample.png",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "date-time": "2026-01-01T00:00:00Z",
+}
+
+
+def request_to(operation: Operation, given: Mapping[str, Json]) -> Request:
+    """Return a request.
+
+    Args:
+        operation: Where to.
+        given: `path`, `query`, `headers` and `body`, as in a recording. A header that is null is not sent, such as the
+            key, which is sent unless told otherwise.
+    """
+    headers: dict[str, Json] = {}
+    query: dict[str, Json] = {}
+    for security in operation.security[:1]:
+        key = f"{security.scheme} {API_KEY}".strip()
+        if security.place == "header":
+            headers[security.name.lower()] = key
+        else:
+            query[security.name] = key
+    body = b""
+    if "body" in given:
+        media_types = operation.body.media_types if operation.body is not None else ()
+        media_type = next((name for name in media_types if "json" in name), next(iter(media_types), "application/json"))
+        headers["content-type"], body = encoded(media_type, given["body"])
+    headers.update((name.lower(), value) for name, value in given.get("headers", {}).items())
+    query.update(given.get("query", {}))
+    path = operation.route
+    for name, value in given.get("path", {}).items():
+        path = path.replace(f"{{{name}}}", quote(_plain(value), safe=""))
+    pairs = [(name, _plain(item)) for name, value in query.items() for item in _listed(value)]
+    sent = [(name, _plain(value)) for name, value in headers.items() if value is not None]
+    return Request(operation.method, path, urlencode(pairs), sent, body)
+
+
+def naming(place: Place, value: Json) -> dict[str, Json]:
+    """Return what a request has that holds a value at a place."""
+    for item in place:
+        if isinstance(item, Expression) and item.root == "request":
+            if len(item.path) == 2:
+                part = {"header": "headers"}.get(item.path[0], item.path[0])
+                return {part: {item.path[1]: value}}
+            for name in reversed(item.pointer or ()):
+                value = {name: value}
+            return {"body": value}
+    return {}
+
+
+def encoded(media_type: str, body: Json) -> tuple[str, bytes]:
+    """Return the content type and the bytes of a body."""
+    if "json" in media_type:
+        return media_type, dump_json(body).encode()
+    fields = {name: _plain(value) for name, value in body.items()} if isinstance(body, Mapping) else {}
+    if media_type == "application/x-www-form-urlencoded":
+        return media_type, urlencode(fields).encode()
+    if media_type == "multipart/form-data":
+        parts = [
+            f'--{_BOUNDARY}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        ]
+        return f"{media_type}; boundary={_BOUNDARY}", f"{''.join(parts)}--{_BOUNDARY}--\r\n".encode()
+    return media_type, _plain(body).encode()
+
+
+def _plain(value: Json) -> str:
+    return value if isinstance(value, str) else dump_json(value)
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]
+
+
+def decoded(body: bytes) -> Json:
+    """Return a body as JSON, as text where it is none, or None where it is empty."""
+    try:
+        return parse_json(body) if body else None
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def schema_of(contract: Contract, operation: str, status: int) -> SchemaCheck | None:
+    """Return the schema of the replies with a status, or None where the document has none."""
+    declared = operation_node(contract, operation).get("responses", {})
+    name = next((name for name in (str(status), f"{status // 100}XX", "default") if name in declared), "")
+    found: SchemaCheck | None = contract.operations[operation].responses.get(name)
+    return found
+
+
+def views_of(job_type: JobType) -> Iterator[tuple[str, View]]:
+    """Yield each operation that answers a view, with that view; a cancel has two."""
+    yield from ((operation, group.reply) for group in job_type.creates for operation in group.operations)
+    if job_type.status is not None:
+        yield job_type.status.operation, job_type.status.reply
+    if job_type.cancel is not None:
+        yield job_type.cancel.operation, job_type.cancel.reply
+        yield job_type.cancel.operation, job_type.cancel.refused
+    if job_type.listing is not None:
+        yield job_type.listing.operation, job_type.listing.reply
+    if job_type.assets is not None and job_type.assets.renew is not None:
+        yield job_type.assets.renew.operation, job_type.assets.renew.reply
+    yield from ((entry.operation, entry.reply) for entry in job_type.model_operations)
+    yield from job_type.replies.items()
+    yield from ((operation, upload.reply) for upload in job_type.uploads for operation in upload.operations)
+
+
+def chosen(variants: Variants, scope: Scope) -> Template:
+    """Return the body that a view has over a scope."""
+    return next(template for condition, template in variants if condition is None or condition.holds(scope))
+
+
+def results_of(job_type: JobType) -> dict[Path, Template]:
+    """Return the template that stands behind `$job.result`."""
+    return {} if job_type.outputs is None else {("job", "result"): job_type.outputs}
+
+
+def rules_of(job_type: JobType, error: str, operation: str) -> Iterator[ErrorRule]:
+    """Yield the rules that can answer a named error of the engine or the contract in an operation, in order."""
+    looked: str | None = error
+    while looked is not None:
+        for rule in job_type.errors.rules.get(looked, ()):
+            if rule.operations is None or operation in rule.operations:
+                yield rule
+                if rule.when is None:
+                    return  # it hides those that follow
+        looked = ENGINE_ERRORS.get(looked)
+
+
+def fits(template: Template, value: Json) -> bool:
+    """Say whether a value is one that a template describes."""
+    try:
+        template.read(value, {}, ())
+    except ReadError:
+        return False
+    return True
+
+
+def parse_frame(frame: bytes) -> tuple[str, Json]:
+    """Return the name and the data of a server-sent event."""
+    lines = [line.partition(": ") for line in frame.decode().splitlines()]
+    event = next(value for name, _, value in lines if name == "event")
+    return event, decoded("\n".join(value for name, _, value in lines if name == "data").encode())
+
+
+def frame_template(job_type: JobType, event: str, data: Json) -> tuple[State | None, Template | None]:
+    """Return the state that an event tells of, and what its data was rendered from."""
+    if job_type.events is None:
+        return None, None
+    for state, frames in job_type.events.frames.items():
+        for frame in frames:
+            reading: Reading = {}
+            if frame.event == event and fits(frame.data, data):
+                frame.data.read(data, reading, ())
+                word = reading.get(("job", "status"))
+                if word is None or job_type.words.state_named(word) is state:
+                    return state, frame.data
+    return None, None
+
+
+def as_at(value: Json, pointer: str) -> tuple[str | int, ...]:
+    """Return a JSON pointer into a value as keys and indexes."""
+    at: list[str | int] = []
+    for part in pointer_parts(pointer):
+        at.append(int(part) if isinstance(value, list) and part.isdigit() else part)
+        if isinstance(value, list):
+            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return tuple(at)
+
+
+def resolved(document: Json, node: Json) -> Json:
+    """Follow `$ref` within a document; what leads nowhere, or in a circle, is an empty object."""
+    for _ in range(20):
+        if not isinstance(node, Mapping) or not isinstance(node.get("$ref"), str):
+            return node
+        try:
+            node = follow(document, node["$ref"])
+        except LookupError:
+            break
+    return {}
+
+
+def operation_node(contract: Contract, operation: str) -> Json:
+    """Return an operation as it stands in the document."""
+    data = contract.document.data
+    items = [resolved(data, item) for item in data.get("paths", {}).values()]
+    nodes = [item[method] for item in items for method in METHODS if method in item]
+    return next(node for node in nodes if node.get("operationId") == operation)
+
+
+def callback_schema(contract: Contract, operation: str) -> SchemaCheck | None:
+    """Return the schema of what is sent back for an operation, or None where the document has none."""
+    data = contract.document.data
+    for callback in operation_node(contract, operation).get("callbacks", {}).values():
+        for item in resolved(data, callback).values():
+            for node in (item[method] for method in METHODS if method in item):
+                for media in resolved(data, node.get("requestBody", {})).get("content", {}).values():
+                    if "schema" in media:
+                        return SchemaCheck(media["schema"], data.get("components", {}))
+    return None
+
+
+def sample_body(contract: Contract, operation: Operation, recorded: Iterable[Json] = ()) -> Json:
+    """Return a body that an operation takes, or None where none is known.
+
+    Args:
+        contract: Whose examples and schemas are looked at.
+        operation: What takes the body.
+        recorded: Bodies that were recorded, which are tried first.
+    """
+    if operation.body is None:
+        return None
+    data = contract.document.data
+    node = resolved(data, operation_node(contract, operation.id).get("requestBody", {}))
+    schemas = [media["schema"] for media in node.get("content", {}).values() if "schema" in media]
+    targets = [target for schema in schemas for target in _targets(resolved(data, schema))]
+    made = (sample(data, schema) for schema in (*targets, *schemas))
+    candidates = (*recorded, *operation.examples.values(), *made)
+    return next((body for body in candidates if not list(operation.body.violations(body))), None)
+
+
+def _targets(schema: Json) -> list[Json]:
+    mapping = schema.get("discriminator", {}).get("mapping", {})
+    return [{"$ref": target if "#" in target else f"#/components/schemas/{target}"} for target in mapping.values()]
+
+
+def sample(data: Json, schema: Json, depth: int = 0) -> Json:
+    """Return a value that a schema takes, as far as its plainest keywords tell."""
+    node = resolved(data, schema)
+    if not isinstance(node, Mapping) or depth > 20:
+        return None
+    for key in ("const", "default", "example"):
+        if key in node:
+            return node[key]
+    for key in ("enum", "examples"):
+        if node.get(key):
+            return node[key][0]
+    for key in ("oneOf", "anyOf"):
+        if key in node:
+            return sample(data, node[key][0], depth + 1)
+    kind = node.get("type", "object" if "properties" in node or "allOf" in node else "string")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        value: dict[str, Json] = {}
+        for part in node.get("allOf", ()):
+            value.update(sample(data, part, depth + 1) or {})
+        properties = node.get("properties", {})
+        value.update((name, sample(data, properties.get(name, {}), depth + 1)) for name in node.get("required", ()))
+        return value
+    if kind == "array":
+        return [sample(data, node.get("items", {}), depth + 1)] * node.get("minItems", 0)
+    if kind in ("integer", "number"):
+        return node.get("minimum", 1)
+    if kind == "string":
+        return _SAMPLE_TEXTS.get(node.get("format", ""), "text".ljust(node.get("minLength", 0), "."))
+    return True if kind == "boolean" else None

@@ -1,0 +1,328 @@
+"""Prove the views of a contract: a client gets back what the fake puts in, and the document's schemas take it.
+
+Each view is rendered for a sample job in each of its states, read backwards, and held to the response schema.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
+from understudy.contract.codecs import CodecError, dump_json, parse_json
+from understudy.contract.expressions import first_value
+from understudy.contract.model import Contract, JobType
+from understudy.contract.templates import ReadError, Reading
+from understudy.contract.validation import SchemaCheck, Violation
+from understudy.contract.views import View, facts_of, prefixes
+from understudy.errors import Problem
+from understudy.files import UploadedFile
+from understudy.lifecycle import TERMINAL, Job, JobError, Json, Output, State
+from understudy.mint import mint
+from understudy.probes import callback_schema, frame_template, rules_of, sample_body, schema_of, views_of
+from understudy.wire import RequestView
+
+#: What a view may tell a client of a job, by the names that the format gives it.
+TOLD = (
+    *("id", "status", "model", "input", "result", "error.code", "error.message", "progress", "logs", "position"),
+    *("cost", "createdAt", "startedAt", "updatedAt", "endedAt", "callbackUrl"),
+)
+
+#: When the sample job was made, in unix seconds.
+_MADE = 1767225600.0
+
+
+class Proof:
+    """Proves one kind of job of a contract.
+
+    Args:
+        contract: The contract; problems are noted in its document.
+        job_type: The kind of job.
+
+    Attributes:
+        notes: What is worth knowing and not wrong.
+    """
+
+    def __init__(self, contract: Contract, job_type: JobType) -> None:
+        self.notes: list[Problem] = []
+        self._contract = contract
+        self._job_type = job_type
+        self._document = contract.document
+        self._invisible = None if job_type.status is None else job_type.status.invisible_error
+        operation = contract.operations[job_type.creates[0].operations[0]]
+        self._request = RequestView(sample_body(contract, operation), {}, {}, {})
+
+    def run(self) -> None:
+        """Prove everything."""
+        job_type, told = self._job_type, False
+        for group in job_type.creates:
+            words = group.reply.words.by_state
+            states = [state for state in words if group.sync is None or state in TERMINAL]
+            blocks = group.sync is not None and group.sync.when is None
+            told = told or blocks
+            self._prove(group.reply, group.operations, states, id=not blocks, state=blocks, result=blocks)
+        if job_type.status is not None:
+            reply = job_type.status.reply
+            self._prove(reply, (job_type.status.operation,), list(reply.words.by_state), state=True, result=True)
+        if job_type.callback is not None:
+            callback, alone = job_type.callback, job_type.status is None
+            self._prove(callback.view, (), list(callback.trigger), id=True, state=True, result=alone)
+        if not told and job_type.status is None and job_type.callback is None and job_type.events is None:
+            self._problem((), "nothing tells a client how a job goes: there is no status, callback, events or sync")
+        self._frames()
+        self._other_views()
+        self._errors()
+
+    def _problem(self, at: tuple[str | int, ...], text: str) -> None:
+        self._document.problem(("x-jobs", self._job_type.name, *at), text)
+
+    def _note(self, at: tuple[str | int, ...], text: str) -> None:
+        self.notes.append(Problem(*self._document.where(("x-jobs", self._job_type.name, *at)), text))
+
+    # --- a sample -------------------------------------------------------------------------------------------------
+
+    def job(self, state: State, view: View | None = None) -> Job:
+        """Return a job in a state, as the fake would have it."""
+        job_type, group = self._job_type, self._job_type.creates[0]
+        words = view.words if view is not None else job_type.words
+        scope = {"request": self._request}
+        model, given = first_value(group.model, scope), first_value(group.input, scope)
+        job = Job(
+            id=mint(job_type.id, random.Random(0)),
+            state=state,
+            status=words.shown(state) if words.by_state.get(state) else job_type.words.shown(state),
+            model=model if isinstance(model, str) else None,
+            input=given if isinstance(given, dict) else {},
+            request=self._request.body,
+            cost=1,
+            spent=1,
+            refunded=False,
+            created_at=_MADE,
+            updated_at=_MADE,
+            operation=group.operations[0],
+        )
+        if state is not State.QUEUED:
+            job.started_at = job.updated_at = _MADE + 1
+        if state in TERMINAL:
+            job.ended_at = job.updated_at = _MADE + 13
+            job.duration_seconds = 13
+        if state is State.SUCCEEDED:
+            url = "https://example.com/0.png"
+            job.outputs = (Output(url=url, content=b"picture", index=0, media_type="image/png", extension="png"),)
+            job.result = job_type.outputs.render({"job": job}) if job_type.outputs is not None else None
+        if state is State.FAILED:
+            failure = next(iter(job_type.failures.values()), None)
+            message = "the job failed" if failure is None else failure.message.render({"job": job})
+            job.error = JobError(failure.name if failure else None, failure.code if failure else None, message)
+        return job
+
+    def _scope(self, job: Job | None) -> dict[str, Any]:
+        models = list(self._job_type.models.values())
+        return {
+            "job": job,
+            "jobs": [] if job is None else [job],
+            "request": self._request,
+            "server": {"url": self._contract.servers[0]},
+            "account": {"balance": 1},
+            "asset": {"url": "https://example.com/0.png"},
+            "file": UploadedFile(
+                "0.png", "folder/0.png", "https://example.com/0.png", 7, "image/png", _MADE, b"picture"
+            ),
+            "violation": Violation("body", "name", "/name", "type", "string", 1, "1 is no string"),
+            "models": models,
+            "model": models[0] if models else None,
+            "now": _MADE,
+        }
+
+    # --- reading backwards ----------------------------------------------------------------------------------------
+
+    def _prove(
+        self,
+        view: View,
+        operations: tuple[str, ...],
+        states: list[State],
+        *,
+        id: bool = False,  # as the format calls it
+        state: bool = False,
+        result: bool = False,
+    ) -> None:
+        """Render a view in each state, hold it to the schemas, and read it backwards.
+
+        Args:
+            view: The view.
+            operations: Which answer it; none for a callback.
+            states: In which a client meets it.
+            id: Whether a client needs the id from it.
+            state: Whether a client needs the state from it.
+            result: Whether a client needs the result from it, or why there is none.
+        """
+        at, carried = _at(view), set[str]()
+        for one in states:
+            with self._rendering(at, one):
+                job = self.job(one, view)
+                body = self._held_to_schemas(view, operations, one, job)
+                lacks = self._lacks(view, operations, body, job)
+                wanted = {"id": id, "state": state, "result": result, "error message": result}
+                for what in (what for what, wants in wanted.items() if wants and what in lacks):
+                    self._problem(at, f"a client cannot get the {what} of a job that is {one} from this")
+            carried |= {_told(name) for name in view.fields(one)}
+        missing = [name for name in TOLD if name not in carried]
+        if states and missing:
+            self._note(at, f"{view.name} does not tell a client {', '.join(missing)}")
+
+    @contextmanager
+    def _rendering(self, at: tuple[str | int, ...], state: State) -> Iterator[None]:
+        """Note what a view cannot render, or a client cannot read, as a problem."""
+        try:
+            yield
+        except CodecError as error:
+            self._problem(at, f"this cannot be made for a job that is {state}: {error} is expected")
+        except ReadError as error:
+            self._problem(at, f"a client cannot read this of a job that is {state}: {error}")
+
+    def _lacks(self, view: View, operations: tuple[str, ...], body: Json, job: Job) -> set[str]:
+        """Read a view backwards, and return what does not come back of a job."""
+        scope: dict[str, Any] = {"request": self._request, "job": {"input": job.input}}
+        if operations:
+            status = view.http.get(job.state, view.http[None])
+            scope |= {"statusCode": status, "response": {"body": body, "header": {}}}
+            if 200 <= status < 300 and view.success is not None and not view.success.holds(scope):
+                self._problem(_at(view), f"a client takes this of a job that is {job.state} for an error")
+        read = view.read(body, scope)
+        facts = facts_of(read.reading, self._job_type.outputs, prefixes(read.reading)[0])
+        lacks = set() if facts.get("id") == job.id else {"id"}
+        lacks |= set() if read.state is job.state else {"state"}
+        lacks |= set() if self._same_result(facts, job) else {"result"}
+        if job.error is not None and facts.get("error", JobError()).message != job.error.message:
+            lacks.add("error message")
+        return lacks
+
+    def _same_result(self, facts: Mapping[str, Any], job: Job) -> bool:
+        if job.result is None or facts.get("result") == job.result:
+            return True
+        found, made = facts.get("outputs", ()), job.outputs
+        return len(found) == len(made) and all(
+            output.url == other.url or output.content == other.content
+            for output, other in zip(found, made, strict=True)
+        )
+
+    def _frames(self) -> None:
+        events = self._job_type.events
+        for state, frames in events.frames.items() if events is not None else ():
+            for index, frame in enumerate(frames):
+                at = ("events", "frames", state.value, index)
+                with self._rendering(at, state):
+                    job, reading = self.job(state), Reading()
+                    data = _json(frame.data.render(self._scope(job)))
+                    frame.data.read(data, reading, ())
+                    if frame_template(self._job_type, frame.event, data)[0] is not state:
+                        self._problem(at, f"a client cannot get the state of a job that is {state} from this")
+                    if events is not None and events.scope == "account" and reading.get(("job", "id")) != job.id:
+                        self._problem(at, f"a client cannot get the id of a job that is {state} from this")
+
+    # --- the document's schemas -----------------------------------------------------------------------------------
+
+    def _held_to_schemas(self, view: View, operations: tuple[str, ...], state: State | None, job: Job | None) -> Json:
+        rendered = view.render(self._scope(job), state)
+        body = _json(rendered.body)
+        about = f" of a job that is {job.state}" if job is not None else ""
+        for operation in operations:
+            self._takes(operation, rendered.status, body, _at(view), about)
+        if not operations:
+            for operation in self._job_type.creates[0].operations:
+                self._violations(callback_schema(self._contract, operation), body, _at(view), f"{about} sent back")
+        return body
+
+    def _takes(self, operation: str, status: int, body: Json, at: tuple[str | int, ...], about: str) -> None:
+        schema = schema_of(self._contract, operation, status)
+        self._violations(schema, body, at, f"{about} that {operation} answers with HTTP {status}")
+
+    def _violations(self, schema: SchemaCheck | None, body: Json, at: tuple[str | int, ...], about: str) -> None:
+        for violation in schema.violations(body) if schema is not None and body is not None else ():
+            where = f" at {violation.pointer}" if violation.pointer else ""
+            self._problem(at, f"the body{about} is not what the document's schema says{where}: {violation.message}")
+
+    def _other_views(self) -> None:
+        """Hold to the schemas what `_prove` has not seen: the answers to a cancel and a list, and those of no job."""
+        cancel, listing = self._job_type.cancel, self._job_type.listing
+        of_cancel = [] if cancel is None else [cancel.reply, cancel.refused]
+        for operation, view in views_of(self._job_type):
+            shown: list[tuple[State | None, State | None]] = [] if State.QUEUED in view.variants else [(None, None)]
+            if any(view is other for other in of_cancel):
+                shown = [(State.CANCELLED, State.CANCELLED)]
+            elif listing is not None and view is listing.reply:
+                shown = [(None, state) for state in self._job_type.words.by_state]
+            for rendered_in, state in shown:
+                with self._rendering(_at(view), state or State.QUEUED):
+                    job = None if state is None else self.job(state)
+                    self._held_to_schemas(view, (operation,), rendered_in, job)
+
+    def _errors(self) -> None:
+        errors, parts = self._job_type.errors, self._job_type.operation_ids()
+        for name in dict.fromkeys((*ENGINE_ERRORS, *errors.rules)):
+            concerned = [op for op in (*parts, "") if self._can_meet(name, op, parts.get(op, ""))]
+            without = []
+            for operation in concerned:
+                rules = list(rules_of(self._job_type, name, operation))
+                if not rules or rules[-1].when is not None:
+                    without.append(operation)
+                for rule in rules if operation else ():
+                    self._error(rule, operation)
+            if name in ENGINE_ERRORS and without:
+                where = "" if without == concerned else f" in {', '.join(without)}"
+                self._note(("errors",), f'no rule for every "{name}"{where}: a problem document answers the rest')
+
+    def _can_meet(self, name: str, operation: str, part: str) -> bool:
+        """Say whether an operation can answer an error; no operation answers what a path or a file does."""
+        job_type = self._job_type
+        if name in ("unknownPath", "methodNotAllowed", "expired"):
+            return not operation and (name != "expired" or job_type.assets is not None)
+        if not operation:
+            return False
+        asked = self._contract.operations[operation]
+        limited = any(operation in rate.operations for rate in job_type.rates)
+        return {
+            "unauthorized": bool(asked.security),
+            "malformed": asked.body is not None,
+            "unsupportedMediaType": asked.body is not None,
+            "tooLarge": asked.body is not None,
+            "invalid": asked.body is not None or bool(asked.parameters),
+            "unknownModel": part == "create" and bool(job_type.models),
+            "credits": part == "create" and bool(job_type.prices),
+            "notFound": part in ("status", "cancel", "models") and bool(asked.parameters),
+            "rateLimited": limited or (part == "create" and job_type.concurrent_jobs is not None),
+            "serverError": True,
+        }.get(name, part == "create" or (part == "status" and name == self._invisible))
+
+    def _error(self, rule: ErrorRule, operation: str) -> None:
+        """Hold the answer of a rule to the schemas; a client must not take it for a success."""
+        at = ("errors", rule.name, self._job_type.errors.rules[rule.name].index(rule))
+        own = [view.success for name, view in views_of(self._job_type) if name == operation]
+        success = own[0] if own else self._job_type.success
+        for transport in self._job_type.errors.transports:
+            with self._rendering(at, State.QUEUED):
+                rendered = rule.render(self._scope(self.job(State.QUEUED)), transport)
+                body = _json(rendered.body)
+                self._takes(operation, rendered.status, body, at, f' of the error "{rule.name}"')
+                scope = {"statusCode": rendered.status, "response": {"body": body, "header": {}}}
+                if 200 <= rendered.status < 300 and (success is None or success.holds(scope)):
+                    self._problem(at, f'a client takes the error "{rule.name}" of {operation} for a success')
+                taken = self._job_type.errors.recognise(operation, rendered.status, body).rule
+                if taken is not None and taken.name != rule.name:
+                    self._note(at, f'a client takes the error "{rule.name}" of {operation} for "{taken.name}"')
+
+
+def _at(view: View) -> tuple[str | int, ...]:
+    return tuple(int(part) if part.isdigit() else part for part in view.name.split("."))
+
+
+def _json(value: Json) -> Json:
+    """Return a value as it is after its way over the wire."""
+    return parse_json(dump_json(value))
+
+
+def _told(field: str) -> str:
+    root, _, name = field.partition(".")
+    return "result" if root == "output" or name.startswith("outputs.") else {"spent": "cost"}.get(name, name)

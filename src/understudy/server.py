@@ -1,0 +1,274 @@
+"""A live server: providers on a socket, for programs in any language, with a page to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import anyio.to_thread
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
+
+from understudy.admin import Admin
+from understudy.callback import is_loopback
+from understudy.carrier import Addresses, Carrier
+from understudy.clock import Clock, SystemClock
+from understudy.contract.catalogue import Transport
+from understudy.courier import Courier
+from understudy.errors import UnderstudyError, UsageError
+from understudy.library import load_provider
+from understudy.listen import Server, listen, loop_factory, shown_host
+from understudy.logbook import Logbook
+from understudy.provider import Provider
+from understudy.roster import Roster
+
+#: How often files are compared under `reload`, in real seconds.
+RELOAD_SECONDS = 1.0
+
+
+def serve(
+    *providers: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    asset_port: int = 0,
+    scenario: str | None = None,
+    errors: Transport | None = None,
+    speed: float = 1.0,
+    clock: Clock | None = None,
+    allow_callbacks: Iterable[str] = (),
+    seed: int = 0,
+    paths: Iterable[Path] = (),
+    reload: bool = False,
+    quiet: bool = True,
+) -> LiveServer:
+    """Play providers on a socket of this machine, in a thread of its own.
+
+    Args:
+        *providers: Their names, or paths to their contract folders; none for all that are found.
+        host: The address to listen on. One that is not loopback lets others in, to the admin API too.
+        port: Where the providers answer; 0 for any that is free.
+        asset_port: Where links to result files lead; 0 for any that is free.
+        scenario: The name of the story that is played by those that have it; None for the usual.
+        errors: How errors come from those that can send them so: `body` or `http`; None for the contracts' defaults.
+        speed: Seconds of the providers' time in one second; 1 by default.
+        clock: In place of one that runs by `speed`. A virtual one moves only by `LiveServer.advance`.
+        allow_callbacks: Hosts that callbacks may be sent to beside loopback.
+        seed: From which ids are minted.
+        paths: Folders with `contracts/` and `fakes/` to look in before the working directory.
+        reload: Whether a provider is loaded anew, and its jobs forgotten, when one of its files changes.
+        quiet: Whether only trouble is logged.
+
+    Returns:
+        The server, which answers already; it stops at the end of a `with` block, or by `close()`.
+
+    Raises:
+        UsageError: There is no such provider, scenario or error transport, or no such address to listen on.
+        ContractInvalid: Files of a provider cannot be used.
+
+    Example:
+        >>> import httpx, understudy
+        >>> with understudy.serve("kie") as server:
+        ...     reply = httpx.get(server.url_of("kie") + "/api/v1/chat/credit", headers={"authorization": "Bearer key"})
+        >>> reply.json()["data"]
+        10000
+    """
+    if not 0 < speed < float("inf"):
+        raise UsageError(f"the speed has to be above 0, and is {speed:g}")
+    time = SystemClock(speed) if clock is None else clock
+    log = Logbook(time, quiet=quiet)
+    server = LiveServer(time, log, allow_callbacks, reload=reload)
+    roster = Roster(
+        providers, clock=time, send=server.courier.send, seed=seed, scenario=scenario, errors=errors, paths=paths
+    )
+    server.start(roster, host, port, asset_port)
+    return server
+
+
+class LiveServer:
+    """Providers on a socket; made by `serve`.
+
+    Attributes:
+        clock: By which the providers act; to move it, use `advance`.
+        roster: The providers.
+        courier: Carries their callbacks.
+    """
+
+    roster: Roster
+
+    def __init__(self, clock: Clock, log: Logbook, allow_callbacks: Iterable[str], *, reload: bool) -> None:
+        self.clock = clock
+        self.courier = Courier(allow_callbacks, self._tell, log.defect)
+        self._log = log
+        self._reload = reload
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()  # there once the thread runs
+        self._due = asyncio.Event()  # something may be due earlier than the pump thinks
+
+    # --- where it is ---
+
+    @property
+    def url(self) -> str:
+        """Where the providers answer, each below its name."""
+        return self._addresses.url
+
+    @property
+    def asset_url(self) -> str:
+        """Where links to result files lead."""
+        return self._addresses.asset_url
+
+    def url_of(self, provider: str) -> str:
+        """Return the base URL of a provider, to be used in place of its real one.
+
+        Raises:
+            UsageError: It is not played here.
+        """
+        return f"{self.url}/{self.roster.role(provider).name}"
+
+    def provider(self, name: str) -> Provider:
+        """Return the pipeline of a provider: its jobs, accounts and journal.
+
+        Raises:
+            UsageError: It is not played here.
+        """
+        return self.roster.role(name).provider
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, and do what falls due; return when it is done."""
+
+        async def moved() -> None:
+            self.clock.advance(seconds)
+            self._tell()
+
+        asyncio.run_coroutine_threadsafe(moved(), self._loop.result()).result()
+
+    # --- its life ---
+
+    def start(self, roster: Roster, host: str, port: int, asset_port: int) -> None:
+        """Listen, and answer in a thread of its own; called once, by `serve`."""
+        self.roster = roster
+        sockets = [listen(host, port, "port")]
+        try:
+            sockets.append(listen(host, asset_port, "asset_port"))
+        except UsageError:
+            sockets[0].close()
+            raise
+        if not is_loopback(host):
+            self._log.trouble(f"listening on {host}: whoever reaches this machine can use it, the admin API too")
+        self._addresses = Addresses(shown_host(sockets[0]), *(one.getsockname()[1] for one in sockets))
+        self._carrier = Carrier(roster, self.clock, self._log, self._addresses)
+        self._server = Server(
+            uvicorn.Config(
+                self._app(), ws="none", lifespan="off", access_log=False, server_header=False, log_config=None
+            )
+        )
+        self._thread = threading.Thread(target=self._run, args=(sockets,), name="understudy", daemon=True)
+        self._thread.start()
+        self._loop.result()
+
+    def close(self) -> None:
+        """Stop, within half a second, whatever clients do; a second time does nothing."""
+        with suppress(RuntimeError):  # it has stopped
+            self._loop.result().call_soon_threadsafe(self._stop)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _app(self) -> Starlette:
+        everything = ["*"]  # a browser app under test comes from anywhere, and sends what its provider takes
+        provider_side = CORSMiddleware(
+            self._carrier,
+            allow_origins=everything,
+            allow_methods=everything,
+            allow_headers=everything,
+            expose_headers=everything,
+        )
+        admin = Admin(self.roster, self.clock, self._log, self._addresses).app()
+        to_page = Route("/__admin", lambda _: RedirectResponse("/__admin/"))
+        return Starlette(routes=[to_page, Mount("/__admin", admin), Mount("/", provider_side)])
+
+    # --- in its thread ---
+
+    def _run(self, sockets: list[socket.socket]) -> None:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(self._main(sockets))
+
+    async def _main(self, sockets: list[socket.socket]) -> None:
+        loop = asyncio.get_running_loop()
+        before = self.clock.changed
+
+        def changed() -> None:
+            before()
+            with suppress(RuntimeError):  # the server has stopped, and the clock goes on
+                loop.call_soon_threadsafe(self._due.set)
+
+        self.clock.changed = changed
+        self.courier.open()
+        tasks = [loop.create_task(self._pump())]
+        if self._reload:
+            tasks.append(loop.create_task(self._watch()))
+        self._loop.set_result(loop)
+        try:
+            await self._server.serve(sockets)
+        finally:
+            if self.clock.changed is changed:
+                self.clock.changed = before
+            for task in tasks:
+                task.cancel()
+            await self.courier.close()
+
+    async def _pump(self) -> None:
+        """Do what falls due, when it does."""
+        while True:
+            self._due.clear()
+            try:
+                self.clock.run_due()
+            except Exception as error:
+                self._log.defect(error, "on the clock")
+            self._tell()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience()):
+                    await self._due.wait()
+
+    def _patience(self) -> float | None:
+        """Return in how many real seconds something falls due; None where nothing does by itself."""
+        due = self.clock.next_due()
+        if due is None:
+            return None
+        seconds = max(due - self.clock.now(), 0.0)
+        if isinstance(self.clock, SystemClock):
+            return self.clock.real_seconds(seconds)
+        return None if seconds else 0.0
+
+    async def _watch(self) -> None:
+        """Load providers anew when their files change."""
+        machine = SystemClock()
+        while True:
+            await machine.sleep_async(RELOAD_SECONDS)
+            for role in self.roster.outdated():
+                try:
+                    await anyio.to_thread.run_sync(load_provider, role.folders)  # takes its time, and is remembered
+                    self.roster.replace(role)
+                except (UnderstudyError, OSError) as error:
+                    self._log.trouble(f"{role.name} stays as it was:\n{error}")
+                else:
+                    self._log.note(f"{role.name} was loaded anew; its jobs are forgotten")
+
+    def _tell(self) -> None:
+        for role in self.roster:
+            self._log.news(role)
+
+    def _stop(self) -> None:
+        self._carrier.stop()
+        self._server.stop()

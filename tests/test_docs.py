@@ -1,0 +1,119 @@
+"""What the documents show is run: Python, shell, and every piece of YAML."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import understudy
+from understudy.contract.build import load_contract
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[Any]:
+    """Return the fenced blocks of a language in all documents, as parameters named after their place."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        matches = list(FENCE.finditer(text))
+        for index, match in enumerate(matches):
+            if match[1] == language:
+                after = matches[index + 1] if index + 1 < len(matches) else None
+                adjacent = after is not None and after[1] == "" and text[match.end() : after.start()].strip() == ""
+                line = text.count("\n", 0, match.start()) + 1
+                output = after[2] if after is not None and adjacent else None
+                found.append(pytest.param(match[2], output, id=f"{document.name}:{line}"))
+    return found
+
+
+@pytest.mark.parametrize(("code", "output"), blocks("python"))
+def test_python_in_the_documents_runs(code: str, output: str | None, tmp_path: Path, monkeypatch: Any) -> None:
+    """A Python block runs, its tests pass, and it prints what stands below it."""
+    monkeypatch.chdir(tmp_path)
+    if "def test_" in code:
+        (tmp_path / "test_block.py").write_text(code, encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"]
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "block", "exec"), {"__name__": "block"})
+
+    assert output is None or printed.getvalue() == output
+
+
+@pytest.mark.parametrize(("code", "output"), blocks("bash"))
+def test_shell_in_the_documents_runs(code: str, output: str | None, tmp_path: Path) -> None:
+    """A shell block runs against a live server, without an error."""
+    for program in ("bash", "curl", "jq"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    with understudy.serve(speed=100) as server:
+        here = code.replace("http://127.0.0.1:4010", server.url)
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", here], capture_output=True, text=True, cwd=tmp_path, timeout=60
+        )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "null" not in ran.stderr
+
+
+FORMAT = (ROOT / "docs" / "contract-format.md").read_text(encoding="utf-8")
+SKETCHES = dict(re.findall(r"^### ([^\n:]+): [^\n]*\n.*?^```yaml\n(.*?)^```$", FORMAT, re.MULTILINE | re.DOTALL))
+PLACES = re.compile(r"\$request\.path\.(\w+)")
+
+
+@pytest.mark.parametrize("name", SKETCHES)
+def test_the_other_apis_fit_the_format(name: str, tmp_path: Path) -> None:
+    """Each sketch of a further API is a contract that loads, with nothing added but the operations that it names."""
+    sketch = SKETCHES[name]
+    job = yaml.safe_load(sketch)
+    names = [operation for group in job["create"] for operation in group["operations"]]
+    names += [job[part]["operation"] for part in ("status", "cancel", "list") if part in job]
+    parameters = [
+        {"name": place, "in": "path", "required": True, "schema": {"type": "string"}}
+        for place in dict.fromkeys(PLACES.findall(sketch))
+    ]
+    path = "".join(f"/{{{parameter['name']}}}" for parameter in parameters)
+    paths = {
+        f"/{index}{path}": {"post": {"operationId": operation, "parameters": parameters, "responses": {}}}
+        for index, operation in enumerate(names)
+    }
+    document = {"openapi": "3.1.0", "info": {"title": name, "version": "1"}, "paths": paths}
+    folder = tmp_path / "contracts" / "sketch"
+    folder.mkdir(parents=True)
+    indented = "".join(f"    {line}\n" for line in sketch.splitlines())
+    text = f"{yaml.safe_dump(document)}x-jobs:\n  job:\n{indented}"
+    (folder / "openapi.yaml").write_text(text, encoding="utf-8")
+
+    assert load_contract(folder).job_type.name == "job"
+
+
+def test_the_format_has_the_four_sketches() -> None:
+    """The four further APIs that the format was held against are there."""
+    assert len(SKETCHES) == 4
+
+
+PIECES = [block for block in re.findall(r"^```yaml\n(.*?)^```$", FORMAT, re.MULTILINE | re.DOTALL)]
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=range(len(PIECES)))
+def test_yaml_in_the_format_document_is_yaml(piece: str) -> None:
+    """Each piece of YAML can be read."""
+    lines = [line for line in piece.splitlines() if not line.startswith("when:")]
+
+    assert yaml.safe_load("\n".join(lines)) is not None

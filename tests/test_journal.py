@@ -1,0 +1,79 @@
+"""Tests of the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.small import small
+from understudy.fake import Fake
+from understudy.journal import MAX_BODY_BYTES, Attempt, Entry, Exchange, Journal, Transition, kept
+from understudy.lifecycle import State
+from understudy.wire import Request
+
+entries = st.one_of(
+    st.builds(Transition, st.floats(0, 10), st.text(), st.sampled_from(State), st.text()),
+    st.builds(Attempt, st.floats(0, 10), st.text(), st.text(), st.integers(1), st.none(), st.booleans()),
+    st.builds(
+        Exchange, st.floats(0, 10), st.text(), st.text(), st.text(), st.text(), st.just(200), st.none(),
+        st.just(()), st.binary(), st.binary(),
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(entries), st.integers(1, 10))
+def test_the_journal_is_bounded_and_in_order(written: list[Entry], most: int) -> None:
+    """It holds the last entries in the order in which they were written, and sorts them by kind in that order."""
+    journal = Journal(most)
+    for entry in written:
+        journal.add(entry)
+    assert list(journal) == written[-most:]
+    assert len(journal) == min(len(written), most)
+    sorted_by_kind = [*journal.exchanges, *journal.transitions, *journal.attempts]
+    assert sorted_by_kind == sorted(journal, key=lambda entry: [Exchange, Transition, Attempt].index(type(entry)))
+    journal.clear()
+    assert list(journal) == []
+
+
+def test_it_can_be_read_while_it_is_written() -> None:
+    """Whoever reads it sees what it held when the reading began."""
+    journal = Journal()
+    entry = Transition(0, "a", State.QUEUED, "queued")
+    journal.add(entry)
+    for seen in journal:
+        journal.add(seen)
+    assert list(journal) == [entry, entry]
+
+
+def test_a_long_body_is_cut() -> None:
+    """Of a body only its beginning is kept."""
+    assert kept(b"a" * (MAX_BODY_BYTES + 1)) == b"a" * MAX_BODY_BYTES
+
+
+keys = st.text(st.characters(codec="latin-1", categories=("L", "N")), min_size=8).map("planted-".__add__)
+
+
+@given(st.sampled_from(["kie", "shortapi", "oxen", "small"]), keys, st.sampled_from(["POST", "GET"]))
+def test_no_key_is_ever_written(folder: Path, provider: str, key: str, method: str) -> None:
+    """A key that was sent in a header or in the query stands in no entry of the journal, whatever the answer was."""
+    fake = Fake(provider, paths=[folder])
+    for operation in fake.contract.operations.values():
+        for headers, query in (
+            ([("authorization", f"Bearer {key}")], ""),
+            ([("authorization", key), ("x-api-key", key)], ""),
+            ([], f"key={quote(key)}&a=b"),
+        ):
+            fake.handle(Request(method, operation.route, query, headers))
+            fake.handle(Request(operation.method, operation.route, query, headers, b"{}"))
+    assert len(fake.journal.exchanges) == 6 * len(fake.contract.operations)
+    assert not any(key in repr(entry) or quote(key) in repr(entry) for entry in fake.journal)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Return a folder with a small provider whose key is sent in the query."""
+    return small(tmp_path_factory.mktemp("small"), security={"type": "apiKey", "in": "query", "name": "key"})

@@ -1,0 +1,122 @@
+"""The reference is complete: each name, flag, scenario, address and bound that there is stands in it."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import understudy
+from understudy import cli
+from understudy.contract.catalogue import ENGINE_ERRORS
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "understudy"
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+SCENARIOS = sorted(ROOT.glob("fakes/*/scenarios/*.yaml"))
+BOUND = re.compile(r"^(MAX_\w+)", re.MULTILINE)
+ROUTE = re.compile(r'\bRoute\("(/[^"]*)"')
+
+
+def section(heading: str) -> str:
+    """Return what stands below a heading, up to the next one."""
+    found = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,6}} |\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"the reference has no heading {heading!r}"
+    return found[2]
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands, by the heading that each has in the reference."""
+    parser = cli._parser()
+    found = {"Commands": parser}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= {f"understudy {name}": command for name, command in action.choices.items()}
+    return found
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Return for each argument of each command its heading, how it is written, and its help."""
+    found = []
+    for heading, parser in commands().items():
+        formatter = parser._get_formatter()
+        for action in parser._actions:
+            if not isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
+                found.append((heading, formatter._format_action_invocation(action), formatter._expand_help(action)))
+    return found
+
+
+def parameters() -> list[tuple[str, str]]:
+    """Return each public callable that is no error with each of its parameters."""
+    values = [(name, getattr(understudy, name)) for name in understudy.__all__ if name != "State"]
+    callables = [(name, value) for name, value in values if value.__module__ != "understudy.errors"]
+    return [(name, parameter) for name, value in callables for parameter in inspect.signature(value).parameters]
+
+
+@pytest.mark.parametrize("name", understudy.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    """Each public name has a heading or a row of a table."""
+    heading, row = rf"^#+ {name}$", rf"^\|[ │├└─]*(?:&nbsp;)?[ ├└]*`{name}[`(]"
+
+    assert re.search(f"{heading}|{row}", REFERENCE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("heading", "written", "text"), rows())
+def test_every_flag_is_there(heading: str, written: str, text: str) -> None:
+    """Each argument of each command stands in the command's table, in the words of its help."""
+    assert f"| `{written}` | {text} |" in section(heading)
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_every_scenario_is_there(path: Path) -> None:
+    """Each scenario that comes with the package stands below its provider, in the words of its file."""
+    description = yaml.safe_load(path.read_text(encoding="utf-8"))["description"]
+
+    assert f"| `{path.stem}` | {description} |" in section(path.parts[-3])
+
+
+def test_every_admin_address_is_there() -> None:
+    """Each route of the admin API stands in the table of addresses."""
+    routes = ROUTE.findall((SOURCE / "admin.py").read_text(encoding="utf-8"))
+
+    assert "/health" in routes
+    assert [route for route in routes if f" /__admin{route}`" not in section("Admin addresses")] == []
+
+
+def test_every_bound_is_there() -> None:
+    """Each constant that bounds something stands in the table of bounds, with its module, and no other does."""
+    there = {
+        f"{path.stem}.{name}"
+        for path in SOURCE.rglob("*.py")
+        for name in BOUND.findall(path.read_text(encoding="utf-8"))
+    }
+
+    assert set(re.findall(r"^\| `(\w+\.MAX_\w+)`", section("Bounds"), re.MULTILINE)) == there
+
+
+def test_every_error_of_the_engine_is_there() -> None:
+    """Each named error of the engine has a row, with what stands in for it."""
+    table = re.findall(r"^\| `(\w+)` \|[^|]+\| (?:`(\w+)` )?\|", section("Named errors"), re.MULTILINE)
+
+    assert dict(table) == {name: fallback or "" for name, fallback in ENGINE_ERRORS.items()}
+
+
+@pytest.mark.parametrize("provider", sorted(path.name for path in (ROOT / "contracts").iterdir()))
+def test_every_failure_and_error_is_there(provider: str) -> None:
+    """Each failure and named error of a bundled contract stands in its row, or is one of the engine's."""
+    job_type = understudy.Fake(provider).contract.job_type
+    row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| {provider} |"))
+    names = [*job_type.failures, *(name for name in job_type.errors.rules if name not in ENGINE_ERRORS)]
+
+    assert [name for name in names if f"`{name}`" not in row] == []
+
+
+def test_every_parameter_is_there() -> None:
+    """Each parameter of each public callable stands in the reference."""
+    words = set(re.findall(r"\w+", REFERENCE))
+
+    assert [f"{name}({parameter})" for name, parameter in parameters() if parameter not in words] == []
