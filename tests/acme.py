@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -177,7 +179,9 @@ job:
       name: $request.body#/name
       url: "https://files.acme.test/uploads/{$file.path}"
       reply: {body: {link: $file.url, at: $file.uploadedAt|iso}}
-  prices: {unit: USD, rules: [{when: $job.model == "cat", amount: 2}, {amount: 1, x-evidence: {mark: guessed, source: none}}]}
+  prices:
+    unit: USD
+    rules: [{when: $job.model == "cat", amount: 2}, {amount: 1, x-evidence: {mark: guessed, source: none}}]
 """
 
 BEHAVIOUR = """
@@ -216,6 +220,16 @@ def looked(state: str, **more: Any) -> dict[str, Any]:
     return exchange({"operation": "look", "path": {"id": "id-0001"}}, {"status": 200, "body": body})
 
 
+@functools.cache
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
+
+
+def _copied(text: str) -> Any:
+    """Return a document as data in which nothing is shared, so that a test can change one part without another."""
+    return json.loads(json.dumps(_parsed(text)))
+
+
 class Acme:
     """The two folders; what a test wants to be different is laid over them before they are written.
 
@@ -225,9 +239,9 @@ class Acme:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.openapi: dict[str, Any] = yaml.safe_load(OPENAPI)
-        self.jobs: dict[str, Any] = copy.deepcopy(yaml.safe_load(JOBS))
-        self.behaviour: dict[str, Any] = yaml.safe_load(BEHAVIOUR)
+        self.openapi: dict[str, Any] = _copied(OPENAPI)
+        self.jobs: dict[str, Any] = _copied(JOBS)
+        self.behaviour: dict[str, Any] = _copied(BEHAVIOUR)
         self.scenarios: dict[str, Any] = copy.deepcopy(SCENARIOS)
         self.recordings: dict[str, Any] = {}
 
@@ -236,6 +250,10 @@ class Acme:
         """The one kind of job."""
         job: dict[str, Any] = self.jobs["job"]
         return job
+
+    def path_of(self, name: str) -> Path:
+        """Return where a recording is written."""
+        return self.folders.contract / "recordings" / f"{name}.yaml"
 
     @property
     def folders(self) -> Folders:
@@ -248,11 +266,11 @@ class Acme:
             self.folders.contract / "openapi.yaml": {**self.openapi, "x-jobs": self.jobs},
             self.folders.fake / "behaviour.yaml": self.behaviour,
             **{self.folders.fake / "scenarios" / f"{name}.yaml": node for name, node in self.scenarios.items()},
-            **{self.folders.contract / "recordings" / f"{name}.yaml": node for name, node in self.recordings.items()},
+            **{self.path_of(name): node for name, node in self.recordings.items()},
         }
         for path, node in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(yaml.dump(node, Dumper=_NoAliases, sort_keys=False), encoding="utf-8")
+            path.write_text(json.dumps(node, indent=1), encoding="utf-8")
         return self.folders
 
     def record(self, *exchanges: Mapping[str, Any], name: str = "one", **more: Any) -> None:
@@ -270,10 +288,3 @@ class Acme:
     def notes(self) -> list[str]:
         """Write all files, check them, and return the texts of the notes."""
         return [note.text for note in self.check().notes]
-
-
-class _NoAliases(yaml.SafeDumper):
-    """Writes what is the same twice, so that a test can change one without the other."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

@@ -86,10 +86,10 @@ def shown(problems: tuple[Problem, ...] | list[Problem]) -> list[str]:
     return [f"{prefix}{problem.line}: {problem.text}" for prefix, problem in zip(prefixes, problems, strict=True)]
 
 
-def problems(text: str | bytes, **beside: str | bytes) -> list[str]:
+def problems(text: str | bytes, *, name: str = "main.yaml", **beside: str | bytes) -> list[str]:
     """Return the problems of a document that cannot be read."""
     with pytest.raises(ContractInvalid) as caught:
-        document(text, **beside)
+        document(text, name=name, **beside)
     return shown(caught.value.problems)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from understudy.clock import VirtualClock
+from understudy.journal import Journal
+from understudy.library import bundled_root
+from understudy.roster import Roster
+from understudy.server import LiveServer
 
 PROVIDERS = ("kie", "oxen", "shortapi")
 
@@ -114,6 +121,38 @@ def raw(url: str, data: bytes) -> bytes:
             while piece := connection.recv(65536):
                 answer += piece
         return answer
+
+
+@contextmanager
+def listening(http: httpx.Client, url: str) -> Iterator[Iterator[str]]:
+    """Read a stream line by line; it is open when the block begins."""
+    with http.stream("GET", url, headers=key()) as reply:
+        assert reply.status_code == 200
+        assert reply.headers["content-type"] == "text/event-stream"
+        yield reply.iter_lines()
+
+
+def told(server: LiveServer, provider: str = "kie") -> Journal:
+    """Return the journal of a provider."""
+    return server.provider(provider).journal
+
+
+def copy_of(name: str, folder: Path, *changes: tuple[str, str]) -> Path:
+    """Copy a provider to a folder, with changes to its document; return the document."""
+    for kind in ("contracts", "fakes"):
+        shutil.copytree(bundled_root() / kind / name, folder / kind / name)
+    document = folder / "contracts" / name / "openapi.yaml"
+    text = document.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    document.write_text(text, encoding="utf-8")
+    return document
+
+
+def roster_of(*names: str) -> Roster:
+    """Return a roster that sends no callbacks."""
+    return Roster(names, clock=VirtualClock(), send=lambda delivery, done: None)
 
 
 @dataclass

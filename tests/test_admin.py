@@ -14,13 +14,6 @@ from understudy.server import LiveServer, serve
 
 
 @pytest.fixture
-def live() -> Iterator[LiveServer]:
-    """All providers, on a clock that stands still unless it is moved."""
-    with serve(clock=VirtualClock()) as server:
-        yield server
-
-
-@pytest.fixture
 def admin(live: LiveServer) -> Iterator[httpx.Client]:
     """A client of the admin API."""
     with httpx.Client(base_url=f"{live.url}/__admin", timeout=20, trust_env=False) as client:

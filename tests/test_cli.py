@@ -118,6 +118,23 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert "kie" in capsys.readouterr().out
 
 
+def test_whoever_has_seen_enough() -> None:
+    """When nobody reads the output any more, as after `| head`, a command ends without a word."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "understudy", "check", "kie"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(60) == 0
+
+
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`demo` tells the story of the providers that are named, and leaves their pictures in a folder."""
     assert main(["demo", "shortapi", "--folder", str(tmp_path / "out")]) == 0
@@ -189,10 +206,13 @@ def test_a_quiet_server_says_nothing() -> None:
 
 def test_ids_come_from_the_seed() -> None:
     """The same seed gives the same ids, and another one gives others."""
-    ids = []
-    for seed in ("1", "1", "2"):
-        with served("kie", "--quiet", "--seed", seed) as server, httpx.Client(timeout=20) as http:
-            ids.append(make(http, f"{server.url}/kie", "kie"))
+    with (
+        httpx.Client(timeout=20) as http,
+        served("kie", "--quiet", "--seed", "1") as one,
+        serve("kie", seed=1) as same,
+        serve("kie", seed=2) as other,
+    ):
+        ids = [make(http, f"{server.url}/kie", "kie") for server in (one, same, other)]
     assert ids[0] == ids[1] != ids[2]
 
 

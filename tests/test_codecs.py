@@ -220,7 +220,8 @@ def test_what_cannot_be_sent_on_is_not_json(text: str | bytes):
 
 def test_nesting_up_to_the_limit_is_json():
     """Brackets do not count when they are text, nor when they stand side by side."""
-    for value in (nested(MAX_NESTING), "[" * 500, [[]] * 500):
+    values: list[Any] = [nested(MAX_NESTING), "[" * 500, [[]] * 500]
+    for value in values:
         assert parse_json(json.dumps(value)) == value
 
 

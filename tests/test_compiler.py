@@ -179,7 +179,7 @@ def view_of(node: dict[str, Any], **more: Any) -> Any:
 def test_a_view_is_compiled_for_each_state_and_condition():
     """The body of a state is laid over the body, and that of a condition over both."""
     view = view_of(document(VIEW).data)
-    asked = {"job": {"id": "j", "error": {"message": "m"}}, "request": {"query": {"full": "1"}}}
+    asked: dict[str, Any] = {"job": {"id": "j", "error": {"message": "m"}}, "request": {"query": {"full": "1"}}}
     assert view.name == "status.reply"
     assert view.render(asked, State.FAILED) == (
         202,

@@ -37,8 +37,8 @@ def paths(names: Names | None) -> st.SearchStrategy[list[str]]:
     """Draw names that may follow each other."""
     if names is None:
         return st.lists(st.from_regex(r"[A-Za-z0-9_-]+", fullmatch=True), max_size=2)
-    options = [paths(inner).map(lambda rest, name=name: [name, *rest]) for name, inner in names.items()]
-    return st.just([]) | st.one_of(options)
+    options = [st.tuples(st.just([name]), paths(inner)) for name, inner in names.items()]
+    return st.just([]) | st.one_of(options).map(lambda parts: [*parts[0], *parts[1]])
 
 
 codec_texts = st.sampled_from([*sorted(CODECS - {"default", "head"}), 'default("(}|")', "default(0)", "head(1)"])

@@ -73,7 +73,7 @@ def test_a_fake_without_links_plays_its_server(tmp_path: Path) -> None:
     [
         (None, {}, ""),
         ({"type": "apiKey", "in": "header", "name": "X-Key"}, {"X-Key": "k"}, ""),
-        ({"type": "http", "scheme": "bearer"}, {"Authorization": "bearer k"}, ""),
+        ({"type": "http", "scheme": "bearer"}, {"Authorization": "Bearer k"}, ""),
         ({"type": "apiKey", "in": "query", "name": "key"}, {}, "key=k"),
     ],
 )
@@ -146,6 +146,7 @@ def test_a_new_job_may_be_hidden() -> None:
             {"timeline": [Step(State.FAILED, seconds=1), Step(State.RUNNING)]},
             "step 2 of the timeline: a job cannot go from failed to running",
         ),
+        ({"timeline": []}, "a timeline needs a step"),
         ({"timeline": [Step(State.QUEUED, seconds=1)]}, "step 1 of the timeline: the last step lasts for ever"),
     ],
 )

@@ -101,6 +101,12 @@ def test_what_is_rendered_is_read_back(node: Any, job: Job):
         assert same(found[path], value), path
 
 
+JOBS_AND_FILES = template("""
+count: $jobs.count
+jobs: {$each: $jobs, do: {id: $job.id, files: {$each: $job.outputs, do: $output.url}}}
+""")
+
+
 @given(st.lists(st.tuples(texts, st.integers(0, 3)), max_size=4))
 def test_each_keeps_elements_apart(several_ids: list[tuple[str, int]]):
     """What belongs to an element of a list is read under its index, in lists within lists, too."""
@@ -108,17 +114,13 @@ def test_each_keeps_elements_apart(several_ids: list[tuple[str, int]]):
         Job(id=id, outputs=tuple(Output(url=f"{id}/{index}", index=index) for index in range(files)))
         for id, files in several_ids
     ]
-    compiled = template("""
-        count: $jobs.count
-        jobs: {$each: $jobs, do: {id: $job.id, files: {$each: $job.outputs, do: $output.url}}}
-    """)
-    wire = compiled.render({"jobs": several})
+    wire = JOBS_AND_FILES.render({"jobs": several})
     assert wire["count"] == len(several)
     expected: Reading = {("jobs", "count"): len(several)}
     for number, job in enumerate(several):
         expected["jobs", number, "id"] = job.id
         expected.update({("jobs", number, "outputs", output.index, "url"): output.url for output in job.outputs})
-    assert read(compiled, wire) == expected
+    assert read(JOBS_AND_FILES, wire) == expected
 
 
 @given(st.dictionaries(names, json_values, max_size=4), st.dictionaries(names, st.sampled_from(["$job.id", 1, None])))

@@ -126,8 +126,10 @@ def _contract(folders: Folders, report: CheckReport) -> Contract | None:
     except ContractInvalid as error:
         report.problems += error.problems
         path = next((folders.contract / name for name in DOCUMENT_NAMES if (folders.contract / name).exists()), None)
+        if path is None:
+            return None
         try:
-            document = Document(folders.contract, {}) if path is None else load(path)
+            document = load(path)
         except ContractInvalid:
             return None
     if contract is not None or check_closed(document, "openapi"):

@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnderstudyError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has seen enough
+        sys.stdout = None  # or the interpreter would write the rest at its end
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -266,7 +266,8 @@ def shown(value: Json) -> str:
 
 def _read(expression: Expression, value: Json) -> Json:
     """Return what a value on the wire stands for; what cannot be read is NaN, which no kind takes."""
-    for form in (value, _seconds(value)):  # a header, or a part of a text, holds a number as text
+    number = _seconds(value)  # a header, or a part of a text, holds a number as text
+    for form in (value,) if number is None else (value, number):
         try:
             return expression.decoded(form)
         except (CodecError, OverflowError):

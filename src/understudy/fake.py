@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.behaviour import Plan, wrong_steps
 from understudy.callback import Delivery, refusal
 from understudy.clock import Clock, VirtualClock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
 from understudy.contract.openapi import host_of
 from understudy.contract.operations import Security
-from understudy.errors import UsageError, suggestion
 from understudy.journal import Journal
 from understudy.ledger import Ledger
 from understudy.library import find_provider, load_provider
@@ -170,19 +168,13 @@ class Fake:
         Raises:
             UsageError: The contract has no such failure or error, or no job can go through such steps.
         """
-        job_type = self.contract.job_type
-        for kind, name, valid in (
-            ("failure", failure, job_type.failures),
-            ("error", error, job_type.errors.rules),
-        ):
-            if name is not None and name not in valid:
-                raise UsageError(f'{self.contract.name} has no {kind} "{name}"; {suggestion(name, valid)}')
-        steps = tuple(timeline) if timeline is not None else None
-        if state is not None:
-            steps = (Step(state),)
-        for index, text in wrong_steps(steps or ()):
-            raise UsageError(f"step {index + 1} of the timeline: {text}")
-        self._provider.plan_next(Plan(steps, failure, error, visible_after_seconds))
+        self._provider.next_job(
+            failure=failure,
+            error=error,
+            timeline=timeline,
+            state=state,
+            visible_after_seconds=visible_after_seconds,
+        )
 
     def reset(self) -> None:
         """Forget jobs, accounts, files and journal; the time stays."""

@@ -136,8 +136,6 @@ class Flows:
 
     def _create(self, operation: str | None) -> Create:
         creates = {name: create for create in self.job_type.creates for name in create.operations}
-        if not creates:
-            raise UsageError(f"{self.contract.name} has no operation that makes jobs")
         if operation is not None and operation not in creates:
             raise UsageError(f'no create is called "{operation}"; {suggestion(operation, creates)}')
         return self.job_type.creates[0] if operation is None else creates[operation]
@@ -246,15 +244,16 @@ class Flows:
         status = self._status()
         limit = timeout_seconds if timeout_seconds is not None else self.default_timeout_seconds
         began, pause, trouble = now(), _FIRST_PAUSE_SECONDS, None
+        deadline = began + limit  # a moment, and not a rest of seconds: a clock can be too coarse for the last of them
         said: Answer | None = None
         while not job.terminal:
-            elapsed = now() - began
-            if elapsed >= limit:
+            elapsed, left = now() - began, deadline - now()
+            if left <= 0:
                 what = f"the job did not end within {limit:g} seconds"
                 raise WaitTimeout(what, operation=job.operation or "", job=job) from trouble
             delay = _every(status.poll, elapsed)
             try:
-                patience = min(REQUEST_TIMEOUT_SECONDS, limit - elapsed)
+                patience = min(REQUEST_TIMEOUT_SECONDS, left)
                 answer = yield from self._ask(status.operation, status.id, job, "the status", patience)
                 # an answer that says the same again is not read again
                 if said is None or (answer.status, answer.body) != (said.status, said.body):
@@ -268,7 +267,7 @@ class Flows:
                 delay = max(delay, pause if asked is None else min(asked, MAX_PAUSE_SECONDS))
                 pause, trouble = min(pause * 2, MAX_PAUSE_SECONDS), error
             if not job.terminal:
-                yield Sleep(min(delay, max(limit - (now() - began), 0.0)))
+                yield Sleep(min(delay, max(deadline - now(), 0.0)))
         return ended(job)
 
     @property
@@ -383,7 +382,7 @@ def ended(job: Job) -> Job:
         return job
     kind, what = _ENDINGS[job.state]
     error = job.error or JobError()
-    name = str(error.code) if error.code is not None else None
+    name = error.name or (str(error.code) if error.code is not None else None)
     raise kind(what, operation=job.operation or "", name=name, provider_message=error.message, job=job)
 
 

@@ -61,15 +61,15 @@ def request_to(operation: Operation, given: Mapping[str, Json]) -> Request:
 
 def naming(place: Place, value: Json) -> dict[str, Json]:
     """Return what a request has that holds a value at a place."""
-    for item in place:
-        if isinstance(item, Expression) and item.root == "request":
-            if len(item.path) == 2:
-                part = {"header": "headers"}.get(item.path[0], item.path[0])
-                return {part: {item.path[1]: value}}
-            for name in reversed(item.pointer or ()):
-                value = {name: value}
-            return {"body": value}
-    return {}
+    target = next((item for item in place if isinstance(item, Expression) and item.root == "request"), None)
+    if target is None:
+        return {}
+    if len(target.path) == 2:
+        part = {"header": "headers"}.get(target.path[0], target.path[0])
+        return {part: {target.path[1]: value}}
+    for name in reversed(target.pointer or ()):
+        value = {name: value}
+    return {"body": value}
 
 
 def encoded(media_type: str, body: Json) -> tuple[str, bytes]:
@@ -169,9 +169,9 @@ def parse_frame(frame: bytes) -> tuple[str, Json]:
 
 def frame_template(job_type: JobType, event: str, data: Json) -> tuple[State | None, Template | None]:
     """Return the state that an event tells of, and what its data was rendered from."""
-    if job_type.events is None:
-        return None, None
-    for state, frames in job_type.events.frames.items():
+    events = job_type.events
+    assert events is not None  # or there were no event
+    for state, frames in events.frames.items():
         for frame in frames:
             reading: Reading = {}
             if frame.event == event and fits(frame.data, data):
@@ -217,13 +217,13 @@ def operation_node(contract: Contract, operation: str) -> Json:
 def callback_schema(contract: Contract, operation: str) -> SchemaCheck | None:
     """Return the schema of what is sent back for an operation, or None where the document has none."""
     data = contract.document.data
-    for callback in operation_node(contract, operation).get("callbacks", {}).values():
-        for item in resolved(data, callback).values():
-            for node in (item[method] for method in METHODS if method in item):
-                for media in resolved(data, node.get("requestBody", {})).get("content", {}).values():
-                    if "schema" in media:
-                        return SchemaCheck(media["schema"], data.get("components", {}))
-    return None
+    callbacks = operation_node(contract, operation).get("callbacks", {}).values()
+    items = [item for callback in callbacks for item in resolved(data, callback).values()]
+    bodies = [
+        resolved(data, item[method].get("requestBody", {})) for item in items for method in METHODS if method in item
+    ]
+    schemas = [media["schema"] for body in bodies for media in body.get("content", {}).values() if "schema" in media]
+    return SchemaCheck(schemas[0], data.get("components", {})) if schemas else None
 
 
 def sample_body(contract: Contract, operation: Operation, recorded: Iterable[Json] = ()) -> Json:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from understudy.behaviour import Behaviour, Plan, Scenario
+from understudy.behaviour import Behaviour, Plan, Scenario, wrong_steps
 from understudy.call import Answered, Backstage, Call
 from understudy.callback import Delivery
 from understudy.clock import Clock
@@ -25,7 +25,7 @@ from understudy.files import Files
 from understudy.handlers import HANDLERS, unclaimed
 from understudy.journal import Exchange, Journal, kept
 from understudy.ledger import Ledger
-from understudy.lifecycle import Json
+from understudy.lifecycle import Json, State, Step
 from understudy.limits import RateWindows
 from understudy.stage import NOT_SENT, Send, Stage
 from understudy.store import Account, Accounts, Plays, account_name
@@ -103,8 +103,34 @@ class Provider:
             for operation, part in job_type.operation_ids().items()
         }
 
+    def next_job(
+        self,
+        *,
+        failure: str | None = None,
+        error: str | None = None,
+        timeline: Sequence[Step] | None = None,
+        state: State | None = None,
+        visible_after_seconds: float | None = None,
+    ) -> None:
+        """Say how the next job goes, whatever the scenario says; see `Fake.next_job`."""
+        job_type = self.contract.job_type
+        for kind, name, valid in (
+            ("failure", failure, job_type.failures),
+            ("error", error, job_type.errors.rules),
+        ):
+            if name is not None and name not in valid:
+                raise UsageError(f'{self.contract.name} has no {kind} "{name}"; {suggestion(name, valid)}')
+        steps = None if timeline is None else tuple(timeline)
+        if state is not None:
+            steps = (Step(state),)
+        if steps == ():
+            raise UsageError("a timeline needs a step")
+        for index, text in wrong_steps(steps or ()):
+            raise UsageError(f"step {index + 1} of the timeline: {text}")
+        self.plan_next(Plan(steps, failure, error, visible_after_seconds))
+
     def plan_next(self, plan: Plan) -> None:
-        """Say how the next job goes, whatever the scenario says; several wait in order."""
+        """Queue the plan of a job; the plans of several wait in order."""
         with self._lock:
             self._back.next_plans.append(plan)
 

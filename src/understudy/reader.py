@@ -9,10 +9,10 @@ from understudy.callback import verify
 from understudy.contract.codecs import parse_json
 from understudy.contract.expressions import Scope
 from understudy.contract.model import Contract, JobType
-from understudy.contract.templates import Path, ReadError, Reading, check_types
+from understudy.contract.templates import Path, ReadError, Reading, check_types, fit
 from understudy.contract.views import Read, View, facts_of, prefixes
 from understudy.errors import UnreadableReply, UsageError
-from understudy.lifecycle import Job, State
+from understudy.lifecycle import Job, JobError, State
 from understudy.wire import RequestView
 
 
@@ -30,6 +30,8 @@ class Reader:
     def job(self, reading: Reading, prefix: Path, view: View | None, state: State | None, known: Job | None) -> Job:
         """Return what a reading says of a job, laid over what was known."""
         facts = facts_of(reading, self._job_type.outputs, prefix)
+        if "error" in facts:
+            facts["error"] = self._named(facts["error"])
         if state is None:
             words = view.words if view is not None else self._job_type.words
             before = known.state if known is not None else State.QUEUED
@@ -39,6 +41,13 @@ class Reader:
         if known.id:
             facts.pop("id", None)
         return replace(known, **{**facts, "state": state})
+
+    def _named(self, error: JobError) -> JobError:
+        """Return an error with the contract's name of the failure that it is, where it is one of them."""
+        for failure in self._job_type.failures.values():
+            if error.code in (None, failure.code) and fit(failure.message, error.message) == 2:
+                return replace(error, name=failure.name)
+        return error
 
     def jobs(self, read: Read, view: View, scope: Scope) -> list[Job]:
         """Return the jobs that a reply tells of; of several, each may have a word of its own."""

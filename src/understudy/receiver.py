@@ -101,17 +101,18 @@ class Receiver:
 
             def do_POST(self) -> None:
                 length = self.headers.get("content-length", "0")
-                size = int(length) if length.isdecimal() else 0
-                if size > MAX_BODY_BYTES:
-                    self.close_connection = True
-                    self._reply(413)
-                    return
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                self._reply(receiver._take(Received(self.path, headers, self.rfile.read(size))))
+                if "transfer-encoding" in self.headers or not length.isdecimal():
+                    self._reply(411, last=True)
+                elif len(length) > 9 or int(length) > MAX_BODY_BYTES:
+                    self._reply(413, last=True)
+                elif len(body := self.rfile.read(int(length))) == int(length):  # or it was cut off
+                    headers = {name.lower(): value for name, value in self.headers.items()}
+                    self._reply(receiver._take(Received(self.path, headers, body)))
 
             do_PUT = do_POST
 
-            def _reply(self, status: int) -> None:
+            def _reply(self, status: int, *, last: bool = False) -> None:
+                self.close_connection = self.close_connection or last
                 self.send_response_only(status)
                 self.send_header("content-length", "0")
                 self.end_headers()

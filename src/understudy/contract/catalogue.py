@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from understudy.contract import templates
 from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Scope
-from understudy.contract.templates import ReadError, Reading, Template, check_types, literals
+from understudy.contract.templates import ReadError, Reading, Template, check_types, fit, literals
 from understudy.contract.views import Rendered, rendered_headers
 from understudy.lifecycle import Json
 
@@ -126,7 +126,7 @@ class Catalogue:
             matched = literals(rule.body)
             if not matched and not by_status:
                 continue
-            said = _fits(rule.message, reading.get(("error", "message")))
+            said = fit(rule.message, reading.get(("error", "message")))
             operations = -math.inf if rule.operations is None else -len(rule.operations)
             score = (matched, said, operations, by_status, _CARE[rule.committed])
             if score > best_score:
@@ -141,12 +141,3 @@ _CARE = {"no": 0, "yes": 1, "unknown": 2}
 
 # What tells rules that fit apart, from the weightiest to the least: literals, text, operations, status, care.
 _WORST = (-1, 0, -math.inf, False, 0)
-
-
-def _fits(template: Template, message: Json) -> int:
-    """Say how well a text fits the template of a message: 2 where its own words do, 1 where any text would, else 0."""
-    if isinstance(template, templates.Text):
-        return 2 * (isinstance(message, str) and template.match(message) is not None)
-    if isinstance(template, templates.Leaf):
-        return int(isinstance(message, str))
-    return 2 * (message is not None and message == template.render({}))

@@ -11,7 +11,7 @@ from typing import Any
 from understudy.contract.codecs import dump_json
 from understudy.contract.loader import Document
 from understudy.contract.validation import compile_schema
-from understudy.errors import suggestion
+from understudy.errors import nearest, suggestion
 from understudy.lifecycle import Json
 
 
@@ -43,9 +43,11 @@ def check_closed(document: Document, schema_name: str, at: tuple[str, ...] = ())
     for error in errors:
         place = (*at, *error.instance_path)
         if error.kind.name == "additionalProperties":
-            allowed = [key for key in _allowed(schema, error.schema_path) if key not in error.instance]
+            allowed = _allowed(schema, error.schema_path)
+            missing = [key for key in allowed if key not in error.instance]  # more likely what was meant
             for key in error.kind.as_dict()["unexpected"]:
-                document.problem((*place, key), f'unknown key "{key}"; {suggestion(key, allowed)}')
+                options = missing if nearest(key, missing) is not None else allowed
+                document.problem((*place, key), f'unknown key "{key}"; {suggestion(key, options)}')
             continue
         usable = False
         # the misspelt key is most likely the missing one: one problem, not two

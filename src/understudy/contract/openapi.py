@@ -16,6 +16,9 @@ from understudy.lifecycle import Json
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 
+# OpenAPI writes the registered schemes in lower case, and requests carry them so; others stand as they are.
+_SCHEMES = {"basic": "Basic", "bearer": "Bearer", "digest": "Digest"}
+
 _NUMERIC = {"integer", "number", "boolean"}
 
 
@@ -141,8 +144,8 @@ class OpenApi:
             if scheme.get("type") == "apiKey":
                 found.append(Security(scheme.get("in", "header"), scheme.get("name", ""), ""))
             else:
-                word = scheme.get("scheme", "Bearer") if scheme.get("type") == "http" else "Bearer"
-                found.append(Security("header", "Authorization", word))
+                word = scheme.get("scheme", "bearer") if scheme.get("type") == "http" else "bearer"
+                found.append(Security("header", "Authorization", _SCHEMES.get(word.lower(), word)))
         return tuple(found)
 
     def _parameter(self, node: Json, at: tuple[str, ...]) -> Parameter:

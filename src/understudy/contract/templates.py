@@ -322,6 +322,16 @@ def leaves(template: Template) -> Iterable[Leaf]:
             yield from leaves(inner)
 
 
+def fit(template: Template, text: Json) -> int:
+    """Say how well a text fits the template of one: 2 where its own words do, 1 where any text would, else 0."""
+    if isinstance(template, Text):
+        own_words = any(isinstance(part, str) for part in template.parts)
+        return (1 + own_words) * (isinstance(text, str) and template.match(text) is not None)
+    if isinstance(template, Leaf):
+        return int(isinstance(text, str))
+    return 2 * (text is not None and text == template.render({}))
+
+
 def merge(base: Json, over: Json) -> Json:
     """Lay one template over another: objects merge, all else replaces."""
     if not isinstance(base, Mapping) or not isinstance(over, Mapping) or any(key in SPECIAL for key in over):

@@ -130,6 +130,8 @@ class View:
         failure: ReadError | None = None
         for state in order:
             status = scope.get("statusCode")
+            if state not in self.variants:  # a view of no job in particular
+                break
             if status is not None and self.http.get(state, self.http[None]) != status:
                 continue
             try:
