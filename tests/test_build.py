@@ -137,7 +137,7 @@ def test_everything_of_a_kind_of_job_is_compiled():
     assert (create.operations, create.late) == (("make",), True)
     assert create.claims == {"model", "input", "old", "n", "team"}
     assert texts_of(create.input) == ["$request.body#/input", "$request.body#/old"]
-    assert texts_of((*create.model, *create.count, *create.callback_url)) == [
+    assert texts_of((*create.model, *create.number, *create.callback_url)) == [
         "$request.body#/model",
         "$request.body#/n|default(1)",
         "$request.header.X-Callback",
@@ -218,7 +218,7 @@ def test_what_a_contract_does_not_say_is_the_usual():
     )
     assert (job.model_operations, job.uploads, job.rates, job.unit, job.prices) == ((), (), (), "", ())
     (create,) = job.creates
-    assert (create.model, create.input, create.count, create.callback_url, create.sync) == ((), (), (), (), None)
+    assert (create.model, create.input, create.number, create.callback_url, create.sync) == ((), (), (), (), None)
     assert (create.late, create.claims) == (False, frozenset())
 
 

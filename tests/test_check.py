@@ -201,6 +201,17 @@ def test_a_model_must_be_one_that_its_schema_takes(acme: Acme):
     assert 'no schema here has a property "modle"; did you mean "model"?' in shown(acme)
 
 
+def test_an_extension_of_somebody_else_is_let_be(acme: Acme):
+    """What stands below a foreign extension means nothing to us."""
+    acme.openapi["x-tool"] = {"schema": {"type": "no such"}, "x-evidenc": 1}
+    acme.job["replies"]["balance"]["body"] = {
+        "operations": [{"a": "$now"}],
+        "operation": {"b": 1},
+        "c": {"operations": []},
+    }
+    assert acme.problems() == []
+
+
 def test_an_extension_that_is_nearly_ours_is_told(acme: Acme):
     """A misspelt extension is a problem; an extension of somebody else's is not."""
     acme.openapi["x-logo"] = "acme.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -172,16 +173,17 @@ def test_no_word_of_a_provider_stands_in_the_engine():
     assert not found, "\n".join(found)
 
 
+@functools.cache
+def engine_words() -> set[str]:
+    """Return every word in the strings of the engine."""
+    sources = (path.read_text(encoding="utf-8") for path in ROOT.glob("src/**/*.py"))
+    return {word for source in sources for _, literal in literals_in(source) for word in words_in(literal)}
+
+
 @pytest.mark.parametrize("words", [APART.keys(), HTTP, JSON_SCHEMA], ids=["apart", "http", "json-schema"])
 def test_no_word_is_set_apart_in_vain(words: set[str]):
     """Every word that is set apart is one that a contract has and the engine needs."""
-    used = {
-        word
-        for path in ROOT.glob("src/**/*.py")
-        for _, text in literals_in(path.read_text("utf-8"))
-        for word in words_in(text)
-    }
-    assert words <= (PROVIDER_WORDS.keys() & used) - FORMAT_WORDS
+    assert words <= (PROVIDER_WORDS.keys() & engine_words()) - FORMAT_WORDS
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)

@@ -274,7 +274,7 @@ def test_keys_are_sent_as_the_schemes_say():
             word: {type: http, scheme: Key}
             oauth: {type: oauth2, flows: {}}
     """).operations
-    assert operations["usual"].security == (Security("header", "Authorization", "bearer"),)
+    assert operations["usual"].security == (Security("header", "Authorization", "Bearer"),)  # as HTTP writes it
     assert operations["any"].security == (
         Security("header", "X-Key", ""),
         Security("query", "key", ""),

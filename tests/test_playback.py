@@ -136,6 +136,24 @@ def test_ids_are_mapped_by_their_value(acme: Acme, recorded: str):
     assert told(acme, exchange(MAKE, made), read) == []
 
 
+def test_an_id_that_begins_like_another_is_not_taken_for_it(acme: Acme):
+    """Ids in a request are told apart, even where one is the beginning of the other."""
+    acme.job["replies"]["balance"] = {"body": {"about": "$request.query.about"}}
+    acme.openapi["paths"]["/balance"]["get"]["parameters"] = [{"name": "about", "in": "query"}]
+    longer = exchange(MAKE, {"status": 200, "body": {"jobs": [{"id": "id-00012"}]}})
+    text = "id-0001 and id-00012"
+    asked = exchange({"operation": "balance", "query": {"about": text}}, {"status": 200, "body": {"about": text}})
+    saying = {"operation": "make", "body": {"model": "dog", "input": {"say": text}}}
+    read = exchange(
+        {"operation": "look", "path": {"id": "id-0003"}},
+        {"status": 200, "body": {"id": "id-0003", "state": "waiting", "input": {"say": text}}},
+    )
+    made = exchange(saying, {"status": 200, "body": {"jobs": [{"id": "id-0003"}]}})
+    assert told(acme, exchange(MAKE, MADE), longer, made, read) == []
+    (problem,) = told(acme, exchange(MAKE, MADE), longer, asked)
+    assert problem.startswith("recorded is")  # a query is sent as it was recorded, unless it is an id
+
+
 def test_an_id_inside_a_text_is_mapped(acme: Acme):
     """An id in the middle of a text, in a request or an answer, stands for the job that the fake made."""
     acme.job["replies"]["balance"] = {"body": {"about": "$request.query.about", "all": "of {$request.query.about}"}}
@@ -193,6 +211,7 @@ def test_what_differs_from_run_to_run_is_compared_by_its_kind(acme: Acme, member
         ("made", 1700000000000),  # milliseconds where the contract says seconds
         ("made", "2026-01-01T00:00:00Z"),
         ("made", None),
+        ("made", "1700000000"),
         ("made", ""),
         ("made", True),
         ("took", -1),
@@ -272,6 +291,21 @@ def test_times_inside_a_text_are_compared_by_their_kind(acme: Acme):
     assert [problem.rpartition("/")[2] for problem in problems] == ["a)", "b)", "c)"]
 
 
+def test_bytes_are_compared_by_their_kind(acme: Acme):
+    """Other bytes are the same as recorded; what are none is not."""
+    body = acme.job["create"][1]["reply"]["body"]
+    body["files"] = {"$each": "$job.outputs", "do": {"data": "$output.content|base64"}}
+
+    def made(data: Json) -> Any:
+        asked = {"operation": "makeNow", "body": {"model": "cat"}}
+        return exchange(asked, {"status": 200, "body": {"files": [{"data": data}]}})
+
+    assert told(acme, made("cGljdHVyZQ==")) == []
+    for wrong in ("a picture", 7, None):
+        (problem,) = told(acme, made(wrong))
+        assert problem.startswith("a text: recorded is")
+
+
 # --- lists, and what is left out ------------------------------------------------------------------------------------
 
 
@@ -332,6 +366,8 @@ def test_time_moves_on_to_the_recorded_state(acme: Acme):
     assert told(acme, exchange(MAKE, MADE), *map(looked, ("waiting", "held", "working", "done"))) == []
     rude = exchange(MAKE, MADE), looked("working"), looked("broken", why="A rude prompt")
     assert told(acme, *rude, name="rude", scenario="rude") == []
+    acme.scenarios["rude"]["timeline"][1:1] = [{"state": "running", "seconds": 0.1}]
+    assert told(acme, *rude, name="rude", scenario="rude") == []
 
 
 def test_a_job_can_be_asked_for_in_a_body(acme: Acme):
@@ -344,6 +380,21 @@ def test_a_job_can_be_asked_for_in_a_body(acme: Acme):
     read = {"operation": "look", "body": {"job": {"id": "id-0001"}}}
     assert told(acme, exchange(MAKE, MADE), exchange(read, {"status": 200, "body": {"state": "working"}})) == []
     assert not [problem for problem in acme.problems() if "own schema" not in problem]
+
+
+def test_a_job_that_goes_by_reads_is_read_slowly(acme: Acme):
+    """The reads that bring a job on keep to the rate limit; where they fail all the same, that is told."""
+    acme.job["limits"] = {"rate": [{"operations": ["look"], "count": 1, "perSeconds": 1}]}
+    acme.job["errors"]["rateLimited"] = [{"http": 429, "message": "Slow", "body": {"error": {"code": 1, "text": ""}}}]
+    acme.scenarios["rude"]["timeline"][0]["reads"] = 5
+    rude = exchange(MAKE, MADE), looked("broken", why="A rude prompt")
+    assert told(acme, *rude, scenario="rude") == []
+    assert acme.problems() == []
+    acme.job["limits"]["rate"][0]["perSeconds"] = 7
+    (problem,) = told(acme, *rude, scenario="rude")
+    assert problem.startswith('a read of the job is answered with "rateLimited"')
+    acme.recordings.clear()
+    assert acme.problems() == ['a read of the job is answered with "rateLimited"']
 
 
 def test_a_state_that_never_comes_is_told(acme: Acme):

@@ -158,6 +158,15 @@ def test_what_is_read_has_the_types_of_a_job():
         view("{body: {cost: $job.cost}}").read({"cost": "much"}, {})
 
 
+def test_a_view_of_no_job_in_particular_tells_no_state():
+    """A reply about several jobs is read as a whole; each job in it has a word of its own."""
+    made = document("{body: {$each: $jobs, do: {id: $job.id, status: $job.status}}}")
+    compiler = Compiler(made)
+    listing = compiler.view(made.data, (), compiler.words(document(WORDS).data, ()), None, of_job=False)
+    found = listing.read([{"id": "a", "status": 1}], {"statusCode": 200})
+    assert found == Read(None, {("jobs", 0, "id"): "a", ("jobs", 0, "status"): 1})
+
+
 @given(st.dictionaries(st.sampled_from(["id", "status", "cost", "files", "json"]), hostile_values) | hostile_values)
 def test_any_body_is_read_or_refused(body: Any):
     """Whatever a provider answers is read or refused with ReadError, and what is read are facts of a job."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -81,8 +81,8 @@ def check_provider(folders: Folders) -> CheckReport:
     recordings = _read(folders.contract / "recordings", "recording", report)
     scenarios = _read(folders.fake / "scenarios", "scenario", report)
     behaviours = _read(folders.fake, "behaviour", report)
-    report.recordings.update(dict.fromkeys(recordings))
-    report.scenarios = len(scenarios)
+    report.recordings.update((path.stem, None) for path in sorted(folders.contract.glob("recordings/*.yaml")))
+    report.scenarios = len(list(folders.fake.glob("scenarios/*.yaml")))
     fake = {**scenarios, "": behaviours.get("behaviour", Document(folders.fake / "behaviour.yaml", {}))}
     contract = _contract(folders, report)
     behaviour = _behaviour(folders, contract, report)
@@ -228,23 +228,26 @@ def run(names: Sequence[str], *, format: str = "text") -> int:
     if format == "json":
         sys.stdout.write(json.dumps({"providers": [as_json(report) for report in reports]}, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(as_text(report) for report in reports))
+        sys.stdout.write(as_text(reports))
     return 1 if any(report.problems for report in reports) else 0
 
 
-def as_text(report: CheckReport) -> str:
-    """Return a report for people: problems first."""
-    lines = [str(problem) for problem in report.problems]
-    lines.append(f"{report.name}: {_counted(len(report.problems), 'problem') if report.problems else 'fine'}")
-    lines.append(
+def as_text(reports: Sequence[CheckReport]) -> str:
+    """Return reports for people: the problems of all first."""
+    problems = [str(problem) for report in reports for problem in report.problems]
+    return "".join(f"{line}\n" for line in (*problems, *(line for report in reports for line in _summary(report))))
+
+
+def _summary(report: CheckReport) -> Iterator[str]:
+    yield f"{report.name}: {_counted(len(report.problems), 'problem') if report.problems else 'fine'}"
+    yield (
         f"  {_counted(report.operations, 'operation')}, {_counted(report.models, 'model')},"
         f" {_counted(report.scenarios, 'scenario')},"
         f" {report.reproduced} of {_counted(len(report.recordings), 'recording')} reproduced"
     )
-    lines.append(f"  {report.documented} documented, {report.observed} observed, {len(report.guesses)} guessed")
-    lines += [f"  guess {guess.file}:{guess.line}: {guess.pointer}: {guess.source}" for guess in report.guesses]
-    lines += [f"  note {note}" for note in report.notes]
-    return "".join(f"{line}\n" for line in lines)
+    yield f"  {report.documented} documented, {report.observed} observed, {len(report.guesses)} guessed"
+    yield from (f"  guess {guess.file}:{guess.line}: {guess.pointer}: {guess.source}" for guess in report.guesses)
+    yield from (f"  note {note}" for note in report.notes)
 
 
 def as_json(report: CheckReport) -> dict[str, object]:

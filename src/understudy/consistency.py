@@ -35,7 +35,7 @@ _SAME_VALUE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else",
 _MARKS = ("documented", "observed", "guessed")
 
 # What holds values of the provider's, in which a key means nothing to us.
-_VALUES = frozenset({"example", "examples", "default", "enum", "const", "x-evidence"})
+_VALUES = frozenset({"example", "examples", "default", "enum", "const"})
 
 _COMPARED = re.compile(r"\$job\.(state|model|status)\s*[!=]=\s*[\"']([^\"']*)[\"']")
 _PARAMETER = re.compile(r"\$request\.(query|path)\.([A-Za-z0-9_-]+)")
@@ -79,7 +79,7 @@ def _nodes(node: Json, at: At) -> Iterator[tuple[At, Mapping[str, Json]]]:
     if isinstance(node, Mapping):
         yield at, node
         for key, item in node.items():
-            if key not in _VALUES:
+            if key not in _VALUES and (key == "x-jobs" or not key.startswith("x-")):
                 yield from _nodes(item, (*at, key))
     elif isinstance(node, list):
         for index, item in enumerate(node):
@@ -257,8 +257,8 @@ def _texts(
             yield from _texts(item, (*at, index), operations, contract)
     elif isinstance(node, Mapping):
         own = node.get("operations", [node.get("operation")])
-        if isinstance(own, list) and set(own) <= contract.operations.keys():
-            operations = tuple(own)
+        known = isinstance(own, list) and all(isinstance(name, str) and name in contract.operations for name in own)
+        operations = tuple(own) if known and own else operations
         for key, item in node.items():
             inner = (key,) if at[-1:] == ("replies",) and key in contract.operations else operations
             if key not in _VALUES:
@@ -333,7 +333,5 @@ def _step(node: Json, part: str) -> tuple[list[str], Json]:
         except ValueError:
             return [], None
     if isinstance(node, list):
-        return [str(index) for index in range(len(node))], dict(zip(map(str, range(len(node))), node, strict=True)).get(
-            part
-        )
+        node = {str(index): item for index, item in enumerate(node)}
     return (list(node), node.get(part)) if isinstance(node, Mapping) else ([], None)

@@ -28,7 +28,7 @@ def create(back: Backstage, call: Call) -> Outcome:
     early = [violation for violation in found if not group.late or not _in_input(violation, group)]
     if early:
         raise refused(early[0])
-    count = call.value(group.count)
+    count = call.value(group.number)
     count = int(count) if isinstance(count, int | float) and 1 <= count <= MAX_JOBS_PER_REQUEST else 1
     drafts = [_draft(back, call, group) for _ in range(count)]
     plan = _plan(back, call, drafts[0])

@@ -109,7 +109,7 @@ class Flows:
             (create.input, dict(input), "an input"),
             (create.model, model, "a model"),
             (create.callback_url, callback_url, "a callback URL"),
-            (create.count, count, "a count"),
+            (create.number, count, "a count"),
         ):
             if value is not None:
                 request.put(place, value, f"{called.id} has no place for {name}")

@@ -27,6 +27,7 @@ from understudy.contract.validation import SchemaCheck, Violation
 from understudy.errors import ClockExhausted
 from understudy.lifecycle import Job, Json
 from understudy.probes import (
+    PACE_SECONDS,
     as_at,
     callback_schema,
     chosen,
@@ -94,6 +95,8 @@ class _Player:
             self._provider.plan_next(Plan(failure=self._data["next"]["failure"]))
         self._ids = Ids()
         self._comparison = Comparison((entry["at"] for entry in self._data.get("elided", ())), self._ids)
+        kinds = contract.job_types.values()
+        self._streaming = next((job_type for job_type in kinds if job_type.events is not None), contract.job_type)
         self._deliveries: deque[tuple[Delivery, Job, JobType]] = deque()
         self._stream: Stream | None = None
 
@@ -176,7 +179,12 @@ class _Player:
         seen = [play.job.status]
         while not (play.job.state is read.state and (word is None or same(word, play.job.status))):
             if play.reads_left is not None:
-                self._provider.handle(request)  # a read of this job, and so one less
+                answer = self._provider.handle(request)
+                if isinstance(answer, Reply) and answer.error is not None:
+                    self._comparison.differ(at, f'a read of the job is answered with "{answer.error}"')
+                    return False
+                due = self._clock.next_due()  # which must not come meanwhile
+                self._clock.advance(PACE_SECONDS if due is None else min(PACE_SECONDS, (due - self._clock.now()) / 2))
             elif not self._clock.step():
                 words, wanted = ", ".join(map(shown, dict.fromkeys(seen))), read.state if word is None else shown(word)
                 self._comparison.differ(at, f"the job is never {wanted}; it is {words}")
@@ -287,7 +295,7 @@ class _Player:
 
     def _listen(self, job_id: str | None) -> None:
         """Subscribe to the events, where the recording has some and does not say when to."""
-        events = self._contract.job_type.events
+        events = self._streaming.events
         exchanges = self._data["exchanges"]
         asked = {exchange["request"]["operation"] for exchange in exchanges if "request" in exchange}
         if events is None or events.operation in asked or not any("event" in exchange for exchange in exchanges):
@@ -307,8 +315,8 @@ class _Player:
             if name is not None and event != name:
                 self._comparison.added.append((*at, event))
                 continue
-            _, template = frame_template(self._contract.job_type, event, data)
-            parts = results_of(self._contract.job_type)
+            _, template = frame_template(self._streaming, event, data)
+            parts = results_of(self._streaming)
             self._comparison.compare(template, recorded["data"], data, (*at, "data"), parts=parts)
             return
         self._comparison.differ(at, "the fake sends no such event here")

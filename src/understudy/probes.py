@@ -19,6 +19,9 @@ from understudy.fake import API_KEY
 from understudy.lifecycle import Json, State
 from understudy.wire import Request
 
+#: How long a job that goes by reads is left alone between two of them, so that no rate limit binds.
+PACE_SECONDS = 1.0
+
 _BOUNDARY = "understudy-boundary"
 
 _SAMPLE_TEXTS = {

@@ -11,7 +11,7 @@ from understudy.contract.loader import Document
 from understudy.contract.model import Contract
 from understudy.errors import ClockExhausted
 from understudy.lifecycle import TERMINAL, Job, Json, State
-from understudy.probes import naming, request_to
+from understudy.probes import PACE_SECONDS, naming, request_to
 from understudy.provider import Provider
 from understudy.wire import Reply, Request, Wait
 
@@ -86,7 +86,7 @@ class _Rehearsal:
         while not play.job.terminal:
             due = self._clock.next_due()
             if play.reads_left is not None and read is not None:
-                self._clock.advance(play.visible_at - self._clock.now())
+                self._clock.advance(max(play.visible_at - self._clock.now(), PACE_SECONDS))
                 if not self._can_read(read):
                     return
             elif due is not None:
@@ -94,7 +94,7 @@ class _Rehearsal:
             else:
                 break
         self._ended(play.job)
-        self._clock.advance(play.visible_at - self._clock.now())
+        self._clock.advance(max(play.visible_at - self._clock.now(), PACE_SECONDS))
         if read is not None:
             self._can_read(read)
 

@@ -168,7 +168,7 @@ class _JobTypeBuilder(Compiler):
             operations=self._operations(node["operations"], (*at, "operations")),
             model=places["model"],
             input=places["input"],
-            count=places["count"],
+            number=places["count"],
             callback_url=places["callbackUrl"],
             claims=frozenset(claimed),
             late=node.get("validates") == "late",
@@ -272,8 +272,7 @@ class _JobTypeBuilder(Compiler):
                 lifetime_seconds=inner["lifetimeSeconds"],
                 reply=self._view(inner["reply"], (*place, "reply"), of_job=False),
             )
-        if "expired" in node:
-            self._error_name(node["expired"], (*at, "expired"))
+        self._error_name(node.get("expired", "expired"), (*at, "expired"))
         return Assets(
             url=self.text(node["url"], (*at, "url")),
             lifetime_seconds=node.get("lifetimeSeconds"),
