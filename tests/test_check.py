@@ -149,7 +149,7 @@ def test_what_is_required_must_exist(acme: Acme):
     """A required name that no property has is a problem, in parts of a schema as well; patterns may bring it."""
     cat(acme)["required"] = ["model", "inptu"]
     cat(acme)["properties"]["input"]["anyOf"] = [{"required": ["sise"]}, {"required": ["size"]}]
-    cat(acme)["properties"]["input"]["patternProperties"] = {"^x": {}}
+    cat(acme)["properties"]["input"] |= {"patternProperties": {"^x": {}}, "required": ["prompt", "xray"]}
     job = acme.openapi["components"]["schemas"]["Job"]
     job["allOf"] = [{"$ref": "#/components/schemas/More", "properties": {"own": {}}}]
     job["allOf"].append(True)

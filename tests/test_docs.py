@@ -38,17 +38,31 @@ def blocks(language: str) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("code", "output"), blocks("python"))
-def test_python_in_the_documents_runs(code: str, output: str | None, tmp_path: Path, monkeypatch: Any) -> None:
-    """A Python block runs, its tests pass, and it prints what stands below it."""
-    monkeypatch.chdir(tmp_path)
-    if "def test_" in code:
-        (tmp_path / "test_block.py").write_text(code, encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"]
-        ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+TESTS = [block for block in blocks("python") if "def test_" in block.values[0]]
+PROGRAMS = [block for block in blocks("python") if "def test_" not in block.values[0]]
 
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What pytest says of all blocks that are tests, each in a file of its own."""
+    folder = tmp_path_factory.mktemp("documents")
+    for index, block in enumerate(TESTS):
+        (folder / f"test_block_{index}.py").write_text(block.values[0], encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder).stdout
+
+
+@pytest.mark.parametrize("index", range(len(TESTS)), ids=[str(block.id) for block in TESTS])
+def test_tests_in_the_documents_pass(index: int, outcomes: str) -> None:
+    """A Python block that is a test passes, as a file of its own."""
+    assert re.search(rf"^PASSED test_block_{index}\.py::", outcomes, re.MULTILINE), outcomes
+    assert not re.search(rf"^(FAILED|ERROR) test_block_{index}\.py", outcomes, re.MULTILINE), outcomes
+
+
+@pytest.mark.parametrize(("code", "output"), PROGRAMS)
+def test_python_in_the_documents_runs(code: str, output: str | None, tmp_path: Path, monkeypatch: Any) -> None:
+    """A Python block runs, and prints what stands below it."""
+    monkeypatch.chdir(tmp_path)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "block", "exec"), {"__name__": "block"})
@@ -108,7 +122,7 @@ def test_the_format_has_the_four_sketches() -> None:
     assert len(SKETCHES) == 4
 
 
-PIECES = [block for block in re.findall(r"^```yaml\n(.*?)^```$", FORMAT, re.MULTILINE | re.DOTALL)]
+PIECES: list[str] = re.findall(r"^```yaml\n(.*?)^```$", FORMAT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=range(len(PIECES)))

@@ -393,8 +393,7 @@ def test_a_job_that_goes_by_reads_is_read_slowly(acme: Acme):
     acme.job["limits"]["rate"][0]["perSeconds"] = 7
     (problem,) = told(acme, *rude, scenario="rude")
     assert problem.startswith('a read of the job is answered with "rateLimited"')
-    acme.recordings.clear()
-    assert acme.problems() == ['a read of the job is answered with "rateLimited"']
+    assert 'a read of the job is answered with "rateLimited"' in acme.problems()  # of the scenario, too
 
 
 def test_a_state_that_never_comes_is_told(acme: Acme):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from understudy.receiver import Receiver
     from understudy.server import serve
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AsyncClient",
     "Client",

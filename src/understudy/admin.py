@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
-from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from understudy import journal
+from understudy import __version__, journal
 from understudy.carrier import HOST_HEADER, Addresses, problem
 from understudy.clock import Clock
 from understudy.contract.codecs import parse_json
@@ -84,7 +83,7 @@ class Admin:
     # --- what there is ---
 
     def _health(self, _: Request) -> Json:
-        return {"status": "ok", "version": version("understudy")}
+        return {"status": "ok", "version": __version__}
 
     def _providers(self, _: Request) -> Json:
         return {"providers": [self._about(role) for role in self._roster]}

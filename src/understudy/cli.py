@@ -11,10 +11,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from understudy import __version__
 from understudy.errors import UnderstudyError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="understudy",
         description="Contract testing and a stand-in provider for asynchronous job APIs: create, poll, be called back.",
     )
-    parser.add_argument("--version", action="version", version=f"understudy {version('understudy')}")
+    parser.add_argument("--version", action="version", version=f"understudy {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="play providers on this machine", description="Play providers live.")
@@ -140,7 +140,7 @@ def _banner(server: LiveServer) -> str:
     rows += [("scenario", f"{story} ({', '.join(names)})") for story, names in stories.items()]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows]
-    return "\n".join([f"understudy {version('understudy')}", *lines, "Ctrl-C stops it."])
+    return "\n".join([f"understudy {__version__}", *lines, "Ctrl-C stops it."])
 
 
 def _check(arguments: argparse.Namespace) -> int:
