@@ -48,7 +48,7 @@ sizes: $(STAMP)
 cov: $(STAMP)
 	$(say) "tests"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest -n auto
 	$(say) "coverage"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
@@ -62,7 +62,8 @@ serve: $(STAMP)
 	@$(BIN)/understudy serve $(PROVIDERS)
 
 bench: $(STAMP)
-	@set -e; for file in benchmarks/*.py; do $(BIN)/python "$$file"; done
+	@$(BIN)/python benchmarks/startup.py
+	@$(BIN)/python benchmarks/lifecycle.py
 
 clean:
 	rm -rf $(VENV) dist htmlcov understudy-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \

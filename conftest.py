@@ -14,7 +14,7 @@ from hypothesis import settings
 # Hypothesis picks a profile of its own where it sees a CI; ours start from its defaults, to be the same everywhere.
 _DEFAULTS = settings.get_profile("default")
 settings.register_profile("quick", _DEFAULTS, deadline=None, print_blob=True, max_examples=10)
-settings.register_profile("ci", _DEFAULTS, deadline=None, print_blob=True, max_examples=100)
+settings.register_profile("ci", _DEFAULTS, deadline=None, print_blob=True, max_examples=40)
 settings.register_profile("nightly", _DEFAULTS, deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

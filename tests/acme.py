@@ -12,7 +12,12 @@ from typing import Any
 import yaml
 
 from understudy.check import CheckReport, check_provider
-from understudy.library import Folders
+from understudy.consistency import check_recording
+from understudy.contract.closed import check_closed
+from understudy.contract.loader import load
+from understudy.library import Folders, load_provider
+from understudy.lifecycle import Json
+from understudy.playback import play
 
 OPENAPI = """
 openapi: 3.1.0
@@ -251,6 +256,12 @@ class Acme:
         job: dict[str, Any] = self.jobs["job"]
         return job
 
+    @property
+    def cat(self) -> dict[str, Any]:
+        """The schema of a body for the model `cat`."""
+        schema: dict[str, Any] = self.openapi["components"]["schemas"]["Cat"]
+        return schema
+
     def path_of(self, name: str) -> Path:
         """Return where a recording is written."""
         return self.folders.contract / "recordings" / f"{name}.yaml"
@@ -288,3 +299,21 @@ class Acme:
     def notes(self) -> list[str]:
         """Write all files, check them, and return the texts of the notes."""
         return [note.text for note in self.check().notes]
+
+
+def told(acme: Acme, *exchanges: Any, name: str = "one", **more: Any) -> list[str]:
+    """Return what is wrong with a recording, without its schema problems."""
+    acme.record(*exchanges, name=name, **more)
+    acme.write()
+    document = load(acme.path_of(name))
+    assert check_closed(document, "recording")
+    contract, behaviour = load_provider(acme.folders)
+    check_recording(contract, behaviour, document)
+    if not document.problems:
+        play(contract, behaviour, document)
+    return [problem.text for problem in document.problems if "own schema" not in problem.text]
+
+
+def read_as(body: Json, **request: Any) -> dict[str, Any]:
+    """Return a recorded read of the job `id-0001`."""
+    return exchange({"operation": "look", "path": {"id": "id-0001"}, **request}, {"status": 200, "body": body})

@@ -110,9 +110,11 @@ def test_one_request_makes_several_jobs(kind: Any) -> None:
 
 
 def test_each_of_several_jobs_has_its_own_state(kind: Any) -> None:
-    """A create that tells of jobs which have ended already returns them as ended."""
+    """A create that tells of jobs which have ended returns them as ended, and a wait fetches what came of them."""
     client, _ = pair(kind, "oxen", scenario="ends-at-once")
-    assert [job.state for job in client.submit_many(**CASES["oxen"].job, count=2)] == [State.SUCCEEDED] * 2
+    jobs = client.submit_many(**CASES["oxen"].job, count=2)
+    assert [(job.state, job.outputs) for job in jobs] == [(State.SUCCEEDED, ())] * 2
+    assert all(client.wait(job).outputs for job in jobs)
 
 
 @pytest.mark.parametrize("form", ["url", "b64_json"])

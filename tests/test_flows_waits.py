@@ -16,6 +16,7 @@ from tests.small import VIEW, small
 from understudy.errors import (
     ClientError,
     JobCancelled,
+    JobEnded,
     JobExpired,
     JobFailed,
     OutcomeUnknown,
@@ -198,12 +199,36 @@ def test_a_wait_has_a_deadline_of_its_own(provider: str, seconds: float, tmp_pat
     assert provider == "kie" or player.times[:3] == [0, 2, 4]  # where the contract names no pace
 
 
-def test_a_job_that_has_ended_is_not_asked_for() -> None:
-    """A wait for a job that has ended sends nothing."""
+@pytest.mark.parametrize(
+    "job",
+    [
+        Job(id="t", state=State.SUCCEEDED, outputs=(Output(url="u"),)),
+        Job(id="t", state=State.SUCCEEDED, result="a text"),
+        Job(id="", state=State.SUCCEEDED),
+        Job(id="t", state=State.FAILED, error=JobError(message="no")),
+        Job(id="t", state=State.CANCELLED),
+        Job(id="t", state=State.EXPIRED),
+    ],
+    ids=["files", "text", "no id", "failed", "cancelled", "expired"],
+)
+def test_a_job_that_has_ended_is_not_asked_for(job: Job) -> None:
+    """A wait for a job that is known to have ended, and how, sends nothing."""
     player = Player()
-    done = Job(id="t", state=State.SUCCEEDED)
-    assert player.wait(RESET, job=done) is done
+    with contextlib.suppress(JobEnded):
+        assert player.wait(RESET, job=job) is job
     assert player.sent == []
+
+
+@pytest.mark.parametrize(("state", "word"), [(State.SUCCEEDED, "succeeded"), (State.FAILED, "failed")])
+def test_what_came_of_a_job_is_asked_for(state: State, word: str) -> None:
+    """A job that was told to have ended, but not how, is asked for until one answer has told."""
+    player = Player("oxen")
+    answer = told("oxen", word, result_url="https://a.test/1", error_message="no")
+    ends = pytest.raises(JobFailed, match="no") if state is State.FAILED else contextlib.nullcontext()
+    with ends:
+        job = player.wait(RESET, reply(HTML, 502), answer, job=Job(id="t", state=state))
+        assert [output.url for output in job.outputs] == ["https://a.test/1"]
+    assert player.times == [0, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,9 @@ def test_every_part_is_known_by_its_line(data: st.DataObject):
         count = data.draw(st.integers(1, 3))
         if kind == "s":
             lines[-1] += " text"
+            if not flow and data.draw(st.booleans()):
+                lines[-1:] = [lines[-1].removesuffix("text") + "|", f"{indent}   text", f"{indent}   more"]
+                return len(lines) - 2
             return len(lines)
         began = None
         inner_flow = flow or data.draw(st.booleans())

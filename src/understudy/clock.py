@@ -84,7 +84,15 @@ class Clock:
         return entry
 
     def count_read(self, reads: int, what: str) -> None:
-        """Take note that something was read so many times; a clock may find that it is enough."""
+        """Take note that something was read; a clock may find that it was often enough.
+
+        Args:
+            reads: How many times by now.
+            what: What was read, for the error.
+
+        Raises:
+            ClockExhausted: Whoever reads it will never get an end.
+        """
 
     def next_due(self) -> float | None:
         """Return the moment of the next entry, or None when the agenda is empty."""

@@ -12,7 +12,7 @@ from understudy.contract.expressions import Expression, first_value
 from understudy.contract.model import Create
 from understudy.errors import UsageError
 from understudy.fake import Fake
-from understudy.journal import Attempt, Entry, Exchange, Transition
+from understudy.journal import Entry, Exchange, Transition
 from understudy.library import provider_names
 from understudy.lifecycle import Job, Json
 from understudy.receiver import Receiver
@@ -142,7 +142,7 @@ def _described(entry: Entry) -> tuple[str, str]:
             return "client", f"{entry.method} {entry.path} {entry.status}{jobs}"
         case Transition():
             return "provider", f"job {_short(entry.job_id)} is {entry.state} ({entry.status!r})"
-        case Attempt():
+        case _:
             answer = f"answered {entry.status}" if entry.status is not None else entry.note
             return "provider", f"calls back {entry.url}: {answer}"
 

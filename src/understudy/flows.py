@@ -239,14 +239,14 @@ class Flows:
 
     def wait(self, job: Job, *, timeout_seconds: float | None, now: Now) -> Generator[Command, Any, Job]:
         """Wait for the end of a job; see `Client.wait`."""
-        if job.terminal:
+        if job.terminal and (_is_whole(job) or not job.id):
             return ended(job)
         status = self._status()
         limit = timeout_seconds if timeout_seconds is not None else self.default_timeout_seconds
         began, pause, trouble = now(), _FIRST_PAUSE_SECONDS, None
         deadline = began + limit  # a moment, and not a rest of seconds: a clock can be too coarse for the last of them
-        said: Answer | None = None
-        while not job.terminal:
+        said: Answer | None = None  # a create may tell that a job has ended, and not how: one answer is heard
+        while said is None or not job.terminal:
             elapsed, left = now() - began, deadline - now()
             if left <= 0:
                 what = f"the job did not end within {limit:g} seconds"
@@ -266,7 +266,7 @@ class Flows:
                 asked = error.retry_after_seconds
                 delay = max(delay, pause if asked is None else min(asked, MAX_PAUSE_SECONDS))
                 pause, trouble = min(pause * 2, MAX_PAUSE_SECONDS), error
-            if not job.terminal:
+            if said is None or not job.terminal:
                 yield Sleep(min(delay, max(deadline - now(), 0.0)))
         return ended(job)
 
@@ -387,8 +387,10 @@ def ended(job: Job) -> Job:
 
 
 def _is_whole(job: Job) -> bool:
-    """Say whether there is nothing more to ask for: the job has ended, with a result if it succeeded."""
-    return job.terminal and (job.state is not State.SUCCEEDED or bool(job.outputs) or job.result is not None)
+    """Say whether what came of a job is known: its result if it succeeded, and why if it failed."""
+    if job.state is State.SUCCEEDED:
+        return bool(job.outputs) or job.result is not None
+    return job.error is not None if job.state is State.FAILED else job.terminal
 
 
 def _every(poll: tuple[Pace, ...], elapsed: float) -> float:

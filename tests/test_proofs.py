@@ -1,0 +1,144 @@
+"""Tests of what a client must be able to read, and of what the schemas must take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acme import Acme
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Acme:
+    """A provider in an empty folder."""
+    return Acme(tmp_path)
+
+
+def shown(acme: Acme) -> str:
+    """Return the problems, one on a line."""
+    return "\n".join(acme.problems())
+
+
+# --- what a client can read -----------------------------------------------------------------------------------------
+
+
+def test_a_client_must_get_id_state_and_result_back(acme: Acme):
+    """A view that keeps from a client what it needs to go on is a problem, with the state in which it does."""
+    acme.job["create"][0]["reply"]["body"] = {"ok": True}
+    body = acme.job["status"]["reply"]["body"]
+    body["state"] = "working"
+    body["result"] = "$job.model"
+    body["why"] = "it failed"
+    texts = shown(acme)
+    assert "a client cannot get the id of a job that is queued from this" in texts
+    assert "a client cannot get the state of a job that is running from this" in texts
+    assert "a client cannot get the result of a job that is succeeded from this" in texts
+    assert "a client cannot get the error message of a job that is failed from this" in texts
+
+
+def test_a_callback_and_an_event_must_say_which_job(acme: Acme):
+    """What comes by itself tells id and state; a callback that is the only way tells the result, too."""
+    acme.job["callback"]["view"] = {"body": {"about": "$job.model"}}
+    acme.job["events"]["frames"]["running"][0]["data"] = {"state": "working"}
+    acme.job["events"]["frames"]["succeeded"][0]["data"] = {"id": "$job.id"}
+    acme.job["events"]["frames"]["failed"] = [{"event": "ended", "data": {"id": "$job.id"}}]
+    del acme.job["status"]
+    texts = shown(acme)
+    assert "a client cannot get the id of a job that is succeeded from this" in texts
+    assert "a client cannot get the state of a job that is failed from this" in texts
+    assert "a client cannot get the result of a job that is succeeded from this" in texts
+    assert "a client cannot get the id of a job that is running from this" in texts
+
+
+def test_something_must_tell_how_a_job_goes(acme: Acme):
+    """A job that nobody can ask about, and that never reports, is a problem."""
+    for key in ("status", "callback", "events"):
+        del acme.job[key]
+    acme.job["create"].pop()
+    assert "nothing tells a client how a job goes" in shown(acme)
+
+
+def test_what_cannot_be_made_or_read_is_told(acme: Acme):
+    """A template that cannot take its value, and one that cannot read what it rendered, are problems."""
+    acme.job["status"]["reply"]["body"]["made"] = "$job.createdAt|base64"
+    acme.job["list"]["reply"]["body"] = "$jobs.count|base64"
+    acme.job["callback"]["view"]["body"] = {"$json": {"id": "$job.id"}}
+    acme.job["callback"]["view"]["bodyByState"] = {"failed": {"id": {"$match": 1}, "state": "$job.status|epoch"}}
+    acme.job["errors"]["invalid"][0]["body"] = "$now|base64"
+    texts = shown(acme)
+    assert "this cannot be made for a job that is queued: bytes is expected" in texts
+    assert "this cannot be made for a job that is failed: a number is expected" in texts
+
+
+def test_a_view_that_a_client_cannot_read_is_told(acme: Acme):
+    """Where what is rendered does not read as what it stands for, the problem says in which state."""
+    acme.job["status"]["reply"]["bodyByState"] = {"running": {"model": "$job.model|string"}}  # reads numbers only
+    assert "a client cannot read this of a job that is running" in shown(acme)
+
+
+def test_a_word_must_tell_its_state(acme: Acme):
+    """A word that two states share tells neither in an event or a status."""
+    acme.job["states"]["running"] = ["waiting"]
+    lines = {problem.line for problem in acme.check().problems if "the state of a job that is running" in problem.text}
+    assert len(lines) == 2
+
+
+def test_success_and_error_must_not_be_mistaken(acme: Acme):
+    """A reply that a client takes for an error, and an error that it takes for a success, are problems."""
+    acme.job["successCriteria"] = "$response.body#/error"
+    acme.job["errorTransports"] = ["body", "http"]
+    texts = shown(acme)
+    assert "a client takes this of a job that is queued for an error" in texts
+    assert 'a client takes the error "notFound" of look for a success' in texts
+
+
+def test_errors_that_look_alike_are_a_note(acme: Acme):
+    """An error that a client takes for another one is told; so is one without a rule, and where."""
+    acme.job["errors"]["malformed"][0] = {
+        **acme.job["errors"]["invalid"][0],
+        "body": {"error": {"code": {"$match": 1}, "text": ""}},
+    }
+    acme.job["errors"]["unknownModel"] = [{"http": 422, "body": {"error": {"code": {"$match": 1}, "text": ""}}}]
+    acme.job["errors"]["unauthorized"][0]["operations"] = ["make"]
+    acme.job["errors"]["notFound"][0]["when"] = "$request.path.id"
+    acme.job["limits"] = {"rate": [{"operations": ["look"], "count": 1, "perSeconds": 1}], "concurrent": {"jobs": 9}}
+    del acme.job["errors"]["credits"]
+    texts = acme.notes()
+    assert 'a client takes the error "unknownModel" of make for "malformed"' in texts
+    assert 'no rule for every "credits": a problem document answers the rest' in texts
+    assert 'no rule for every "notFound": a problem document answers the rest' in texts
+    assert 'no rule for every "rateLimited": a problem document answers the rest' in texts
+
+
+def test_what_a_view_does_not_tell_is_a_note(acme: Acme):
+    """What a client cannot learn from a view is told once for each view."""
+    assert "status.reply does not tell a client model, error.code, progress" in "\n".join(acme.notes())
+    every = (
+        "model",
+        "progress",
+        "logs",
+        "position",
+        "cost",
+        "createdAt",
+        "startedAt",
+        "updatedAt",
+        "endedAt",
+        "callbackUrl",
+    )
+    acme.job["status"]["reply"]["body"] |= {name: f"$job.{name}" for name in every} | {"code": "$job.error.code"}
+    assert "status.reply does not tell" not in "\n".join(acme.notes())
+
+
+def test_bodies_are_held_to_the_schemas(acme: Acme):
+    """What the fake answers, sends back, or says of an error is what the document's schemas say."""
+    acme.openapi["components"]["schemas"]["Job"]["properties"]["state"]["enum"].remove("broken")
+    acme.openapi["components"]["schemas"]["Error"]["properties"]["error"]["properties"] = {"code": {"type": "integer"}}
+    acme.openapi["components"]["schemas"]["Error"]["properties"]["error"]["required"] = ["code"]
+    texts = shown(acme)
+    assert (
+        "the body of a job that is failed that look answers with HTTP 200 is not what the document's schema says"
+        in texts
+    )
+    assert "the body of a job that is failed sent back is not what the document's schema says at /state" in texts
+    assert 'the body of the error "notFound" that look answers with HTTP 404 is not' in texts
