@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -101,7 +101,7 @@ class AsyncClient(ClientBase):
         send = self._flows.subscription(job)
         async with AsyncExitStack() as stack:
             with or_lost():
-                response = await stack.enter_async_context(self._http.stream(**arguments(send)))
+                response = await stack.enter_async_context(self._http.stream(**arguments(send), follow_redirects=False))
                 if not response.is_success:
                     raise self._flows.unsubscribed(await self._read(response, send))
             yield self._told(response)
@@ -135,7 +135,8 @@ class AsyncClient(ClientBase):
             await self._clock.sleep_async(command.seconds)
             return None
         try:
-            async with self._http.stream(**arguments(command)) as response:
+            request = self._request(self._http, command)
+            async with aclosing(await self._http.send(request, stream=True, follow_redirects=False)) as response:
                 return await self._read(response, command)
         except HTTP_ERRORS as error:
             raise no_answer(error) from error

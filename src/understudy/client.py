@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -53,6 +53,7 @@ class ClientBase:
         self.contract = contract
         self._clock = clock if clock is not None else SystemClock()
         self._flows = Flows(contract, api_key=api_key, base_url=base_url)
+        self._built: tuple[Send, httpx.Request] | None = None
 
     def read_callback(self, headers: Mapping[str, str], body: bytes, *, secret: str | None = None) -> Job:
         """Read a callback that the provider has sent.
@@ -70,6 +71,13 @@ class ClientBase:
             UnreadableReply: It is nothing that this provider sends.
         """
         return self._flows.reader.callback(headers, body, secret=secret, now=self._clock.now())
+
+    def _request(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
+        """Return the request to send: a poll is the same one again, and building it costs as much as an answer."""
+        built = self._built  # what another thread puts there meanwhile must not be sent for this one
+        if built is None or built[0] != send:
+            built = self._built = send, http.build_request(**arguments(send))
+        return built[1]
 
     def _submit(
         self,
@@ -289,7 +297,7 @@ class Client(ClientBase):
         send = self._flows.subscription(job)
         with ExitStack() as stack:
             with or_lost():
-                response = stack.enter_context(self._http.stream(**arguments(send)))
+                response = stack.enter_context(self._http.stream(**arguments(send), follow_redirects=False))
                 if not response.is_success:
                     raise self._flows.unsubscribed(self._read(response, send))
             yield self._told(response)
@@ -331,7 +339,8 @@ class Client(ClientBase):
             self._clock.sleep(command.seconds)
             return None
         try:
-            with self._http.stream(**arguments(command)) as response:
+            request = self._request(self._http, command)
+            with closing(self._http.send(request, stream=True, follow_redirects=False)) as response:
                 return self._read(response, command)
         except HTTP_ERRORS as error:
             raise no_answer(error) from error
@@ -363,5 +372,4 @@ def arguments(send: Send) -> dict[str, Any]:
         "headers": list(send.headers),
         "content": send.body or None,
         "timeout": send.timeout_seconds,
-        "follow_redirects": False,  # a create is sent once, and the key goes where it belongs
     }

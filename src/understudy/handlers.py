@@ -42,7 +42,8 @@ def status(back: Backstage, call: Call) -> Outcome:
     play = _play_of(back, call, operation.id)
     if back.clock.now() < play.visible_at:
         raise Answered(operation.invisible_error or "notFound")
-    reply = call.reply(operation.reply, play.job.state, (play.job.id,), job=play.job)
+    reply = play.told or call.reply(operation.reply, play.job.state, (play.job.id,), job=play.job)
+    play.told = reply if operation.reply.steady else None
     if not play.job.terminal:
         play.reads += 1
         back.clock.count_read(play.reads, f"job {play.job.id}, which is still {play.job.state} ({play.job.status!r}),")

@@ -94,6 +94,7 @@ class Stage:
     def _enter(self, play: Play, step: Step) -> None:
         job, now = play.job, self._clock.now()
         words = play.job_type.words
+        play.told = None
         status = step.status if step.status is not None else words.shown(step.state)
         if step.state is State.SUCCEEDED:
             self._make_outputs(play)

@@ -16,7 +16,7 @@ from understudy.ledger import Ledger
 from understudy.lifecycle import Job, Step
 from understudy.limits import RateWindows
 from understudy.media import Picture
-from understudy.wire import RequestView, Stream
+from understudy.wire import Reply, RequestView, Stream
 
 #: Accounts that are remembered; the least recently used go first.
 MAX_ACCOUNTS = 1_000
@@ -63,6 +63,7 @@ class Play:
         plan: How it goes.
         steps: The steps that are still to come, the present one first.
         reads: Status reads so far.
+        told: The reply to a status read, until the job changes; None where it may differ from read to read.
         reads_left: Status reads until the next step, where it goes by reads.
         visible_at: When status reads begin to find it, in unix seconds.
         server_url: The external URL that it was made under.
@@ -83,6 +84,7 @@ class Play:
     asset_url: str
     reads_left: int | None = None
     reads: int = 0
+    told: Reply | None = None
     pictures: tuple[Picture, ...] = ()
     notices: deque[Notice] = field(default_factory=deque)
     due: Entry | None = None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from understudy.contract.codecs import dump_json
 from understudy.contract.conditions import Condition, parse_condition
 from understudy.contract.expressions import ROOTS, Expression, ExpressionError, Place, parse_expression, parse_place
 from understudy.contract.loader import Document
@@ -32,6 +33,9 @@ At = tuple[str | int, ...]
 
 Report = Callable[[Path, str], None]
 
+# What a view may name that shows nothing but the job: its roots, and the nodes of templates.
+_STEADY = {"job", "output", "log"} | {key.removeprefix("$") for key in SPECIAL}
+_ROOT = re.compile(r"\$([A-Za-z]+)")
 _EMBEDDED = re.compile(r"\{(\$[^{}]*)\}")
 
 
@@ -231,6 +235,7 @@ class Compiler:
             variants=variants,
             words=words,
             success=own or success,
+            steady=set(_ROOT.findall(dump_json(node))) <= _STEADY,
         )
 
 

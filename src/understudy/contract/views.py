@@ -95,6 +95,7 @@ class View:
         variants: State → the bodies there, the first whose condition holds; under None the plain body.
         words: The wire words here.
         success: What makes an answer a success beside its HTTP status, or None.
+        steady: Whether it shows nothing but the job, and so stays the same as long as the job does.
     """
 
     name: str
@@ -103,6 +104,7 @@ class View:
     variants: Mapping[State | None, Variants]
     words: Words
     success: Condition | None
+    steady: bool
 
     def render(self, scope: Mapping[str, Any], state: State | None) -> Rendered:
         """Render the view of a job.
