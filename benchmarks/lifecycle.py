@@ -1,4 +1,4 @@
-"""A ten-minute job in virtual time: create, polls at the documented pace, result; beside the same requests to a constant.
+"""A ten-minute job in virtual time: create, polls at the documented pace, result; beside as many constant answers.
 
 The floor is an httpx client over a transport that answers the same bytes to everything, for as many requests.
 """
@@ -46,7 +46,8 @@ def main() -> None:
     both = [(lifecycle(), floor()) for _ in range(ROUNDS)]
     ours, theirs = [first for first, _ in both], [second for _, second in both]
     ratios = [first / second for first, second in both]
-    print(f"ten virtual minutes, {requests} requests, {ROUNDS} pairs, {os.cpu_count()} CPUs, Python {sys.version.split()[0]}")
+    machine = f"{os.cpu_count()} CPUs, Python {sys.version.split()[0]}"
+    print(f"ten virtual minutes, {requests} requests, {ROUNDS} pairs, {machine}")
     print(f"  lifecycle   {statistics.median(ours):.1f} ms ({min(ours):.1f} to {max(ours):.1f})   (under 10)")
     print(f"  floor       {statistics.median(theirs):.1f} ms ({min(theirs):.1f} to {max(theirs):.1f})")
     print(f"  ratio       {statistics.median(ratios):.2f}")

@@ -477,8 +477,7 @@ COMPARED = {
 def machine(provider: str) -> Any:
     """Return the test case of a provider."""
     found = type(f"Together{provider.title()}", (Together,), {"provider": provider}).TestCase  # type: ignore[attr-defined]
-    # thirty steps are worth more than one example
-    found.settings = settings(stateful_step_count=30, max_examples=max(settings().max_examples // 2, 1))
+    found.settings = settings(stateful_step_count=30)
     return found
 
 
