@@ -124,6 +124,7 @@ class _Reader:
     def __init__(self, document: Document, path: Path, reading: tuple[str, ...] = (), depth: int = 0) -> None:
         self._document = document
         self._path = path
+        self._name = file_name(path)
         self._reading = (*reading, os.path.realpath(path))
         self._depth = depth
         self._values = 0
@@ -148,7 +149,7 @@ class _Reader:
             return self._fail(mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', None) or error}")
 
     def _fail(self, line: int, text: str) -> None:
-        self._document.problems.append(Problem(file_name(self._path), line, text))
+        self._document.problems.append(Problem(self._name, line, text))
 
     def _only_document(self) -> Json:
         documents: list[Json] = []
@@ -199,7 +200,7 @@ class _Reader:
 
     def _fill_list(self, value: list[Json], lines: dict[Hashable, tuple[str, int]]) -> None:
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            lines[len(value)] = (file_name(self._path), event.start_mark.line + 1)
+            lines[len(value)] = (self._name, event.start_mark.line + 1)
             value.append(self._value(event))
 
     def _fill_mapping(self, value: dict[str, Json], lines: dict[Hashable, tuple[str, int]]) -> None:
@@ -212,7 +213,7 @@ class _Reader:
             key = event.value  # 200: and true: are the keys "200" and "true"
             if key in lines:
                 self._fail(line, f'the key "{key}" stands twice, first on line {lines[key][1]}')
-            lines[key] = (file_name(self._path), line)
+            lines[key] = (self._name, line)
             value[key] = self._value(next(self._events))
 
     def _scalar(self, event: Any) -> Json:

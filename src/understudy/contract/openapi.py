@@ -168,7 +168,7 @@ class OpenApi:
         return BodyCheck(
             media_types=tuple(content),
             required=bool(node.get("required")),
-            check=None if schema is None else self._schema(schema, at),
+            check=None if schema is None or mapping else self._schema(schema, at),
             discriminator=self.resolve(schema)["discriminator"]["propertyName"] if mapping else None,
             models={model: self._schema({"$ref": target}, at) for model, target in mapping.items()},
         )

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 from understudy.contract.codecs import dump_json, parse_json
-from understudy.contract.loader import pointer_to
+from understudy.contract.loader import pointer_parts, pointer_to
 from understudy.lifecycle import Json
 
 
@@ -50,7 +50,7 @@ class SchemaCheck:
     __slots__ = ("_validator",)
 
     def __init__(self, schema: Json, components: Json) -> None:
-        self._validator = compile_schema({"allOf": [schema], "components": components})
+        self._validator = compile_schema({"allOf": [schema], "components": _referred(schema, components)})
 
     def violations(self, value: Json, place: str = "body") -> Iterable[Violation]:
         """Return what is wrong with a value, in the order of the schema."""
@@ -58,6 +58,26 @@ class SchemaCheck:
             return
         for error in self._validator.iter_errors(value):
             yield _violation(error, place)
+
+
+def _referred(schema: Json, components: Json) -> Json:
+    """Return those components that a schema refers to, directly or by others: the validator keeps what it is given."""
+    found: dict[str, dict[str, Json]] = {}
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            parts = str(node.get("$ref", "")).split("/")
+            if parts[:2] == ["#", "components"] and len(parts) > 3:
+                kind, name = parts[2], pointer_parts(f"/{parts[3]}")[0]
+                value = components.get(kind, {}).get(name)
+                if value is not None and name not in found.setdefault(kind, {}):
+                    found[kind][name] = value
+                    waiting.append(value)
+    return found
 
 
 def compile_schema(schema: Json) -> Any:
