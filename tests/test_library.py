@@ -69,6 +69,15 @@ def test_a_path_leads_to_a_folder(workplace: Path) -> None:
         find_provider("mine/contracts/another")
 
 
+def test_a_path_of_one_part_is_a_path_when_it_says_so(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`./small` is the folder here, as it is in a shell; `small` is a name."""
+    root = small(workplace / "mine")
+    monkeypatch.chdir(root / "contracts")
+    assert find_provider("./small") == Folders(root / "contracts/small", root / "fakes/small")
+    with pytest.raises(UsageError, match="there is no provider"):
+        find_provider("small")
+
+
 def test_files_are_read_once(workplace: Path) -> None:
     """The same files give the same contract; a file that changed, came or went gives a new one."""
     folders = find_provider("small", [small(workplace)])

@@ -61,7 +61,7 @@ def find_provider(name: str, paths: Iterable[Path] = ()) -> Folders:
         UsageError: There is none of that name.
     """
     given = Path(name)
-    if len(given.parts) > 1 and given.is_dir():
+    if name != given.name and given.is_dir():  # `./acme` is a path, `acme` a name
         folder = given.resolve()
         return Folders(folder, folder.parent.parent / "fakes" / folder.name)
     for root in roots(paths):
