@@ -15,7 +15,8 @@ from understudy.check import CheckReport, check_provider
 from understudy.consistency import check_recording
 from understudy.contract.closed import check_closed
 from understudy.contract.loader import load
-from understudy.library import Folders, load_provider
+from understudy.folders import Folders
+from understudy.library import load_provider
 from understudy.lifecycle import Json
 from understudy.playback import play
 

@@ -21,8 +21,8 @@ from typing import Any
 import httpx
 
 from understudy.clock import VirtualClock
+from understudy.folders import bundled_root
 from understudy.journal import Journal
-from understudy.library import bundled_root
 from understudy.roster import Roster
 from understudy.server import LiveServer
 

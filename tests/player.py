@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from understudy.contract.model import Contract
 from understudy.exchange import Answer, NoAnswer, Send, Sleep
 from understudy.flows import Flows
-from understudy.library import find_provider, load_provider
+from understudy.folders import find_provider
+from understudy.library import load_provider
 from understudy.lifecycle import Job, Json
 
 NOW = 1_800_000_000.0

@@ -13,12 +13,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.small import small
-from understudy.callback import Delivery, Notice, compose, is_loopback, refusal, verify
+from understudy.callback import Delivery, Notice, compose, verify
 from understudy.contract.build import load_contract
 from understudy.contract.model import Callback
 from understudy.errors import SignatureInvalid
 from understudy.fake import Fake
 from understudy.lifecycle import Job, State
+from understudy.reach import is_loopback, refusal
 
 NOW = 1_800_000_000.0
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acme import MADE, MAKE, Acme, exchange, looked
 from understudy.check import check_provider, run
-from understudy.library import Folders, bundled_root, find_provider, provider_names
+from understudy.folders import Folders, bundled_root, find_provider, provider_names
 
 
 @pytest.fixture

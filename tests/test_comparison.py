@@ -16,7 +16,8 @@ from tests.test_recordings import RECORDINGS
 from understudy.clock import VirtualClock
 from understudy.comparison import Ids
 from understudy.contract.loader import Document, load, pointer_parts
-from understudy.library import find_provider, load_provider
+from understudy.folders import find_provider
+from understudy.library import load_provider
 from understudy.lifecycle import Json
 from understudy.playback import play
 from understudy.probes import decoded, request_to

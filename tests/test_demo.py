@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from understudy import UsageError, demo
-from understudy.library import provider_names
+from understudy.folders import provider_names
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.small import small
-from understudy import library
+from understudy import folders
 from understudy.errors import UsageError
-from understudy.library import Folders, bundled_root, find_provider, load_provider, provider_names, roots, stamp
+from understudy.folders import Folders, bundled_root, find_provider, provider_names, roots, stamp
+from understudy.library import load_provider
 
 
 @pytest.fixture
@@ -28,10 +29,10 @@ def test_the_bundled_providers_are_found_anywhere(workplace: Path) -> None:
 
 def test_the_wheel_carries_its_own_providers(workplace: Path, monkeypatch) -> None:
     """Where the package was installed from a wheel, its providers are beside its modules."""
-    monkeypatch.setattr(library, "_IN_THE_WHEEL", workplace)
+    monkeypatch.setattr(folders, "_IN_THE_WHEEL", workplace)
     assert bundled_root() == workplace
-    monkeypatch.setattr(library, "_IN_THE_WHEEL", workplace / "nothing")
-    assert bundled_root() == library._IN_THE_REPOSITORY
+    monkeypatch.setattr(folders, "_IN_THE_WHEEL", workplace / "nothing")
+    assert bundled_root() == folders._IN_THE_REPOSITORY
 
 
 def test_the_user_comes_first(workplace: Path) -> None:

@@ -21,7 +21,7 @@ from understudy.contract.closed import _schema, check_closed
 from understudy.contract.loader import Document, load
 from understudy.contract.templates import SPECIAL
 from understudy.errors import Problem
-from understudy.library import Folders, bundled_root
+from understudy.folders import Folders, bundled_root
 
 ROOT = bundled_root()
 FILES = sorted(path for kind in ("contracts", "fakes") for path in (ROOT / kind).rglob("*.yaml"))

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.documents import contract, contract_problems, document, shown, text_of
-from understudy.contract.openapi import OpenApi, host_of
+from understudy.contract.openapi import OpenApi
 from understudy.contract.operations import Security
 from understudy.contract.validation import Parameter
+from understudy.reach import host_of
 
 HEAD = """
 openapi: 3.1.0

@@ -18,7 +18,8 @@ from understudy.contract.catalogue import ENGINE_ERRORS
 from understudy.contract.codecs import parse_json
 from understudy.errors import UsageError
 from understudy.fake import Fake
-from understudy.library import find_provider, load_provider
+from understudy.folders import find_provider
+from understudy.library import load_provider
 from understudy.lifecycle import State
 from understudy.provider import Provider
 from understudy.wire import MAX_BODY_BYTES, Reply, Request, Stream, Wait

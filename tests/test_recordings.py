@@ -9,7 +9,8 @@ import pytest
 from understudy import consistency
 from understudy.contract.closed import check_closed
 from understudy.contract.loader import load
-from understudy.library import bundled_root, find_provider, load_provider
+from understudy.folders import bundled_root, find_provider
+from understudy.library import load_provider
 from understudy.playback import play
 
 RECORDINGS = sorted(bundled_root().glob("contracts/*/recordings/*.yaml"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.schemas import Schemas, Spoiled
 from understudy.contract.model import Contract
 from understudy.fake import API_KEY, Fake
-from understudy.library import find_provider, load_provider
+from understudy.folders import find_provider
+from understudy.library import load_provider
 from understudy.lifecycle import State
 from understudy.wire import Reply, Request, Wait
 

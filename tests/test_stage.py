@@ -16,11 +16,13 @@ from tests.small import small
 from understudy.behaviour import Plan
 from understudy.callback import Delivery
 from understudy.clock import EPOCH_SECONDS, VirtualClock
+from understudy.folders import find_provider
 from understudy.journal import Attempt, Transition
-from understudy.library import find_provider, load_provider
+from understudy.library import load_provider
 from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step
 from understudy.provider import Provider
-from understudy.stage import NOT_SENT, frames_of, moved, shown_url, sse_frame
+from understudy.reach import NOT_SENT, shown_url
+from understudy.stage import frames_of, moved, sse_frame
 from understudy.wire import Reply, Request, Stream
 
 Answer = Callable[[Delivery], "int | None"]

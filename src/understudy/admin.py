@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -24,9 +25,11 @@ from understudy.errors import UsageError
 from understudy.journal import Attempt, Exchange
 from understudy.lifecycle import Json
 from understudy.logbook import Logbook
+from understudy.reach import shown_url
 from understudy.roster import Role, Roster
-from understudy.stage import shown_url
-from understudy.store import Play
+
+if TYPE_CHECKING:
+    from understudy.store import Play
 
 #: What is shown of the jobs and of the journal unless asked for otherwise: the newest ones.
 DEFAULT_LIMIT = 200
@@ -102,12 +105,12 @@ class Admin:
         }
 
     def _jobs(self, request: Request) -> Json:
-        jobs = [_job(role, play) for role in self._chosen(request) for play in role.provider.plays.values()]
+        jobs = [_job(role, play) for role in self._playing(request) for play in role.provider.plays.values()]
         jobs.sort(key=lambda job: job["created_at"])
         return {"jobs": jobs[-_limit(request) :], "total": len(jobs)}
 
     def _journal(self, request: Request) -> Json:
-        entries = [_entry(role, entry) for role in self._chosen(request) for entry in role.provider.journal]
+        entries = [_entry(role, entry) for role in self._playing(request) for entry in role.provider.journal]
         entries.sort(key=lambda entry: entry["at"])  # stable: what a provider did at one moment stays in order
         return {"entries": entries[-_limit(request) :], "total": len(entries)}
 
@@ -115,12 +118,15 @@ class Admin:
         name = request.query_params.get("provider")
         return list(self._roster) if name is None else [self._roster.role(name)]
 
+    def _playing(self, request: Request) -> list[Role]:
+        return [role for role in self._chosen(request) if role.playing]
+
     # --- what can be done ---
 
     def _reset(self, request: Request) -> Json:
         roles = self._chosen(request)
         for role in roles:
-            role.provider.reset()
+            role.reset()
             self._log.note(f"{role.name} was reset: its jobs, accounts and files are forgotten")
         return {"reset": [role.name for role in roles]}
 
@@ -141,7 +147,7 @@ class Admin:
             raise HTTPException(422, f'the body has to be {{"advance_seconds": n}}, n up to {MAX_ADVANCE_SECONDS:.0f}')
         self._log.note(f"the clock was moved by {seconds:g} seconds")
         self._clock.advance(seconds)
-        for role in self._roster:
+        for role in self._roster.playing():
             self._log.news(role)
 
 

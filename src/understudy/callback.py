@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from understudy.contract.codecs import dump_json
 from understudy.contract.expressions import Expression
@@ -155,33 +153,3 @@ class _OneSecret(dict[str, str]):
 
     def get(self, name: str, default: Any = None) -> str:
         return self._secret
-
-
-def refusal(url: str, allowed_hosts: frozenset[str] = frozenset()) -> str | None:
-    """Say why a callback may not be sent to a URL, or return None when it may.
-
-    Args:
-        url: Where to.
-        allowed_hosts: Hosts that the user has allowed beside loopback.
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError:
-        return "not a URL"
-    if parts.scheme not in ("http", "https") or not host:
-        return "not an http or https URL"
-    if host.lower() in allowed_hosts or is_loopback(host):
-        return None
-    return f"{host} is not loopback and was not allowed"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address is this machine."""
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

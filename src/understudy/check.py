@@ -10,12 +10,12 @@ from pathlib import Path
 
 from understudy import consistency
 from understudy.behaviour import Behaviour, load_behaviour
-from understudy.contract.build import DOCUMENT_NAMES, load_contract
+from understudy.contract.build import load_contract
 from understudy.contract.closed import check_closed
 from understudy.contract.loader import Document, file_name, load
 from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
-from understudy.library import Folders, find_provider, provider_names
+from understudy.folders import Folders, document_of, find_provider, provider_names
 from understudy.playback import Playback, play
 from understudy.probes import sample_body
 from understudy.proofs import Proof
@@ -125,7 +125,7 @@ def _contract(folders: Folders, report: CheckReport) -> Contract | None:
         document = contract.document
     except ContractInvalid as error:
         report.problems += error.problems
-        path = next((folders.contract / name for name in DOCUMENT_NAMES if (folders.contract / name).exists()), None)
+        path = document_of(folders.contract)
         if path is None:
             return None
         try:

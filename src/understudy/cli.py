@@ -131,8 +131,7 @@ def _stop_signal() -> Iterator[queue.SimpleQueue[int]]:
 def _banner(server: LiveServer) -> str:
     rows = [(role.name, server.url_of(role.name)) for role in server.roster]
     rows += [("files", server.asset_url), ("admin", f"{server.url}/__admin/")]
-    refused = dict.fromkeys(role.provider.behaviour.refused_keys.pattern for role in server.roster)
-    rows.append(("key", f"any, each is an account of its own; refused: {', '.join(refused)}"))
+    rows.append(("key", "any, each is an account of its own"))
     stories: dict[str, list[str]] = {}
     for role in server.roster:
         if role.scenario is not None:

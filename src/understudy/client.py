@@ -16,7 +16,8 @@ from understudy.contract.model import Contract
 from understudy.errors import ProviderError, UnreadableReply, UsageError
 from understudy.exchange import Answer, Command, NoAnswer, Send, Sleep
 from understudy.flows import Flows
-from understudy.library import find_provider, load_provider
+from understudy.folders import find_provider
+from understudy.library import load_provider
 from understudy.lifecycle import Job, Json, Output
 
 T = TypeVar("T")

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from understudy.callback import Delivery, refusal
-from understudy.fake import tls
-from understudy.stage import NOT_SENT
+from understudy.reach import NOT_SENT, refusal, tls
 
 if TYPE_CHECKING:
     import httpx
+
+    from understudy.callback import Delivery
 
 #: Deliveries that are on their way at one time; the others wait.
 MAX_IN_FLIGHT = 100

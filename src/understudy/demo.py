@@ -12,8 +12,8 @@ from understudy.contract.expressions import Expression, first_value
 from understudy.contract.model import Create
 from understudy.errors import UsageError
 from understudy.fake import Fake
+from understudy.folders import provider_names
 from understudy.journal import Entry, Exchange, Transition
-from understudy.library import provider_names
 from understudy.lifecycle import Job, Json
 from understudy.receiver import Receiver
 from understudy.wire import RequestView

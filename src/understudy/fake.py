@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import ssl
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.callback import Delivery, refusal
+from understudy.callback import Delivery
 from understudy.clock import Clock, VirtualClock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
-from understudy.contract.openapi import host_of
 from understudy.contract.operations import Security
+from understudy.folders import find_provider
 from understudy.journal import Journal
 from understudy.ledger import Ledger
-from understudy.library import find_provider, load_provider
+from understudy.library import load_provider
 from understudy.lifecycle import Job, State, Step
 from understudy.provider import Provider
-from understudy.stage import NOT_SENT
+from understudy.reach import NOT_SENT, refusal, tls
 from understudy.wire import Outcome, Request
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ class Fake:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that the fake plays: those of the API and those of its files."""
-        return hosts_of(self.contract)
+        return self.contract.hosts
 
     def handle(self, request: Request) -> Outcome:
         """Answer a request as data; what the transport and the server are shells around."""
@@ -246,19 +244,3 @@ class Fake:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-def hosts_of(contract: Contract) -> tuple[str, ...]:
-    """Return the hosts of a provider: those of its API and those of its files."""
-    hosts = [host_of(server) for server in contract.servers]
-    for job_type in contract.job_types.values():
-        urls = [] if job_type.assets is None else [job_type.assets.url]
-        urls += [upload.url for upload in job_type.uploads]
-        hosts += [host_of(str(url.parts[0])) for url in urls]
-    return tuple(dict.fromkeys(hosts))
-
-
-@functools.cache
-def tls() -> ssl.SSLContext:
-    """Return the one TLS context of this process: making one costs more than a hundred callbacks."""
-    return ssl.create_default_context()

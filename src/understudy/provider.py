@@ -27,7 +27,8 @@ from understudy.journal import Exchange, Journal, kept
 from understudy.ledger import Ledger
 from understudy.lifecycle import Json, State, Step
 from understudy.limits import RateWindows
-from understudy.stage import NOT_SENT, Send, Stage
+from understudy.reach import NOT_SENT
+from understudy.stage import Send, Stage
 from understudy.store import Account, Accounts, Plays, account_name
 from understudy.wire import MAX_BODY_BYTES, Malformed, Outcome, Reply, Request, RequestView, Wait, decode_body
 

@@ -1,54 +1,34 @@
-"""The roster: the providers that a server plays, how they are found by address, and how they are loaded anew."""
+"""The roster: the providers that a server plays, how they are found by address, and how they are loaded."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from understudy import journal
-from understudy.behaviour import Behaviour
-from understudy.clock import Clock
-from understudy.contract.catalogue import Transport
-from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
-from understudy.fake import hosts_of
-from understudy.library import Folders, find_provider, load_provider, provider_names, stamp
-from understudy.provider import Provider
-from understudy.stage import Send
+from understudy.folders import Folders, find_provider, provider_names, stamp
+from understudy.reach import is_loopback
 
+if TYPE_CHECKING:
+    from understudy import journal
+    from understudy.behaviour import Behaviour
+    from understudy.clock import Clock
+    from understudy.contract.catalogue import Transport
+    from understudy.contract.model import Contract
+    from understudy.provider import Provider
+    from understudy.stage import Send
 
-@dataclass(eq=False, slots=True)
-class Role:
-    """A provider that is played.
-
-    Attributes:
-        folders: Where it was loaded from.
-        stamp: What its files were like then.
-        provider: Its pipeline.
-        hosts: The hosts of the real one.
-        scenario: The story that is played.
-        errors: How its errors come, where that was asked for.
-        told: The last entry of the journal that is in the log.
-    """
-
-    folders: Folders
-    stamp: tuple[tuple[str, int], ...]
-    provider: Provider
-    hosts: tuple[str, ...]
-    scenario: str | None
-    errors: Transport | None
-    told: journal.Entry | None = field(default=None)
-
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        return self.provider.contract.name
+# What plays a provider is imported when one is loaded: a server has to answer soon.
 
 
 class Roster:
     """The providers of one server.
+
+    One that comes with the package has been proven usable, and is loaded when it is first asked for. The user's own are
+    loaded at once, so that what is wrong with their files is told at once.
 
     Args:
         names: Their names, or paths to their contract folders; none for all that are found.
@@ -75,24 +55,28 @@ class Roster:
         errors: Transport | None = None,
         paths: Iterable[Path] = (),
     ) -> None:
-        self._clock = clock
-        self._send = send
-        self._seed = seed
+        self.clock = clock
+        self.send = send
+        self.seed = seed
+        self.scenario = scenario
+        self.errors = errors
         paths = tuple(paths)
         folders = [find_provider(name, paths) for name in dict.fromkeys(names) or provider_names(paths)]
-        stamps = [stamp(place) for place in folders]  # before they are read, so that no change is missed
-        loaded = _load_all(folders)
-        _one_of("scenario", scenario, [name for _, behaviour in loaded for name in behaviour.scenarios])
-        _one_of("error transport", errors, [name for contract, _ in loaded for name in _transports(contract)])
-        self._roles: dict[str, Role] = {}
-        for place, at, (contract, behaviour) in zip(folders, stamps, loaded, strict=True):
-            story = scenario if scenario in behaviour.scenarios else None
-            transport = errors if errors in _transports(contract) else None
-            provider = self._provider(contract, behaviour, story, transport)
-            self._roles[contract.name] = Role(place, at, provider, hosts_of(contract), story, transport)
+        self._roles = {place.contract.name: Role(self, place) for place in folders}
+        if scenario is not None or errors is not None:
+            _load_all(self)
+            _one_of("scenario", scenario, [name for role in self for name in role.provider.behaviour.scenarios])
+            rules = [role.provider.contract.job_type.errors for role in self]
+            _one_of("error transport", errors, [name for rule in rules for name in rule.transports])
+        else:
+            _load_all(role for role in self if not role.folders.bundled)
 
     def __iter__(self) -> Iterator[Role]:
         return iter(self._roles.values())
+
+    def playing(self) -> Iterator[Role]:
+        """Return the providers that are loaded: only those have jobs, accounts and a journal."""
+        return (role for role in self if role.playing)
 
     def role(self, name: str) -> Role:
         """Return a provider by its name.
@@ -111,7 +95,8 @@ class Roster:
             host: Without its port, in lower case.
             path: The raw path, percent-encoded.
         """
-        for role in self:
+        # no provider that comes with the package has its home on loopback: none need be loaded to know that
+        for role in self.playing() if not host or is_loopback(host) else self:
             if host in role.hosts:
                 return role, path
         first, _, rest = path.removeprefix("/").partition("/")
@@ -119,9 +104,9 @@ class Roster:
         return None if named is None else (named, f"/{rest}")
 
     def outdated(self) -> list[Role]:
-        """Return the providers whose files have changed; each change is told once."""
+        """Return the providers that are played and whose files have changed; each change is told once."""
         found = []
-        for role in self:
+        for role in self.playing():
             try:
                 now = stamp(role.folders)
             except OSError:
@@ -131,47 +116,106 @@ class Roster:
                 found.append(role)
         return found
 
-    def replace(self, role: Role) -> None:
-        """Load a provider anew; its jobs are forgotten.
+
+class Role:
+    """A provider that is played.
+
+    Args:
+        roster: What is true of all its providers.
+        folders: Where it is loaded from.
+
+    Attributes:
+        name: The provider's name.
+        folders: Where it is loaded from.
+        stamp: What its files were like when it was loaded.
+        scenario: The story that is played, once it is loaded.
+        errors: How its errors come, where that was asked for, once it is loaded.
+        told: The last entry of the journal that is in the log.
+    """
+
+    def __init__(self, roster: Roster, folders: Folders) -> None:
+        self.name = folders.contract.name
+        self.folders = folders
+        self.stamp: tuple[tuple[str, int], ...] = ()
+        self.scenario: str | None = None
+        self.errors: Transport | None = None
+        self.told: journal.Entry | None = None
+        self._roster = roster
+        self._provider: Provider | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def playing(self) -> bool:
+        """Whether it has been loaded."""
+        return self._provider is not None
+
+    @property
+    def provider(self) -> Provider:
+        """Its pipeline; loaded when it is first asked for.
+
+        Raises:
+            ContractInvalid: Its files cannot be used.
+        """
+        from understudy.library import load_provider
+
+        with self._lock:
+            if self._provider is None:
+                self.stamp = stamp(self.folders)  # before they are read, so that no change is missed
+                contract, behaviour = load_provider(self.folders)
+                if self._roster.scenario in behaviour.scenarios:
+                    self.scenario = self._roster.scenario
+                if self._roster.errors in contract.job_type.errors.transports:
+                    self.errors = self._roster.errors
+                self._provider = self._play(contract, behaviour)
+            return self._provider
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of the real one."""
+        return self.provider.contract.hosts
+
+    def reset(self) -> None:
+        """Forget its jobs, accounts, files and journal."""
+        if self.playing:
+            self.provider.reset()
+
+    def reload(self) -> None:
+        """Load it anew; its jobs are forgotten.
 
         Raises:
             UsageError: It no longer has the scenario that is played; it stays as it was.
             ContractInvalid: Its files cannot be used; it stays as it was.
         """
-        contract, behaviour = load_provider(role.folders)
-        fresh = self._provider(contract, behaviour, role.scenario, role.errors)
-        role.provider.reset()
-        role.provider, role.hosts, role.told = fresh, hosts_of(contract), None
+        from understudy.library import load_provider
 
-    def _provider(
-        self, contract: Contract, behaviour: Behaviour, scenario: str | None, errors: Transport | None
-    ) -> Provider:
+        fresh = self._play(*load_provider(self.folders))
+        self.provider.reset()
+        self._provider, self.told = fresh, None
+
+    def _play(self, contract: Contract, behaviour: Behaviour) -> Provider:
+        from understudy.provider import Provider
+
         return Provider(
             contract,
             behaviour,
-            clock=self._clock,
-            seed=self._seed,
-            scenario=scenario,
-            errors=errors,
-            send=self._send,
+            clock=self._roster.clock,
+            seed=self._roster.seed,
+            scenario=self.scenario,
+            errors=self.errors,
+            send=self._roster.send,
         )
 
 
-def _load_all(folders: list[Folders]) -> list[tuple[Contract, Behaviour]]:
+def _load_all(roles: Iterable[Role]) -> None:
     """Load providers; what is wrong with any of them is told at once."""
-    loaded, problems = [], list[Problem]()
-    for place in folders:
+    problems: list[Problem] = []
+    for role in roles:
         try:
-            loaded.append(load_provider(place))
+            _ = role.provider
         except ContractInvalid as error:
             problems += error.problems
     if problems:
         raise ContractInvalid(problems)
-    return loaded
-
-
-def _transports(contract: Contract) -> tuple[Transport, ...]:
-    return contract.job_type.errors.transports
 
 
 def _one_of(kind: str, name: str | None, options: list[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio.to_thread
 import uvicorn
@@ -19,17 +19,18 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
 from understudy.admin import Admin
-from understudy.callback import is_loopback
 from understudy.carrier import Addresses, Carrier
 from understudy.clock import Clock, SystemClock
-from understudy.contract.catalogue import Transport
 from understudy.courier import Courier
 from understudy.errors import UnderstudyError, UsageError
-from understudy.library import load_provider
 from understudy.listen import Server, listen, loop_factory, shown_host
 from understudy.logbook import Logbook
-from understudy.provider import Provider
+from understudy.reach import is_loopback
 from understudy.roster import Roster
+
+if TYPE_CHECKING:
+    from understudy.contract.catalogue import Transport
+    from understudy.provider import Provider
 
 #: How often files are compared under `reload`, in real seconds.
 RELOAD_SECONDS = 1.0
@@ -258,15 +259,14 @@ class LiveServer:
             await machine.sleep_async(RELOAD_SECONDS)
             for role in self.roster.outdated():
                 try:
-                    await anyio.to_thread.run_sync(load_provider, role.folders)  # takes its time, and is remembered
-                    self.roster.replace(role)
+                    await anyio.to_thread.run_sync(role.reload)  # takes its time
                 except (UnderstudyError, OSError) as error:
                     self._log.trouble(f"{role.name} stays as it was:\n{error}")
                 else:
                     self._log.note(f"{role.name} was loaded anew; its jobs are forgotten")
 
     def _tell(self) -> None:
-        for role in self.roster:
+        for role in self.roster.playing():
             self._log.news(role)
 
     def _stop(self) -> None:

@@ -21,10 +21,8 @@ from understudy.contract.model import Events
 from understudy.files import below_host
 from understudy.journal import Attempt, Journal, Transition
 from understudy.lifecycle import JobError, Output, State, Step
+from understudy.reach import NOT_SENT, shown_url
 from understudy.store import Play, Plays
-
-#: How the note of a delivery begins that was not even tried, and so is not tried again.
-NOT_SENT = "not sent"
 
 #: Sends a delivery, and calls back with the status of the answer (None for none) and a note.
 Send = Callable[[Delivery, Callable[[int | None, str], None]], None]
@@ -226,10 +224,3 @@ def sse_frame(event: str, data: str) -> bytes:
 def moved(url: str, base: str) -> str:
     """Return a URL with another base in place of its scheme and host; an empty base leaves it as it is."""
     return base + below_host(url) if base else url
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without its user and its query, where keys are put."""
-    scheme, _, rest = url.partition("?")[0].partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if rest else scheme

@@ -36,10 +36,8 @@ from understudy.contract.model import (
 from understudy.contract.openapi import OpenApi
 from understudy.contract.views import View
 from understudy.errors import suggestion
+from understudy.folders import document_of
 from understudy.lifecycle import TERMINAL, State
-
-#: How the OpenAPI document of a contract may be called.
-DOCUMENT_NAMES = ("openapi.yaml", "openapi.yml", "openapi.json")
 
 
 def load_contract(folder: Path) -> Contract:
@@ -54,8 +52,7 @@ def load_contract(folder: Path) -> Contract:
     Raises:
         ContractInvalid: With every problem found.
     """
-    path = next((folder / name for name in DOCUMENT_NAMES if (folder / name).exists()), folder / DOCUMENT_NAMES[0])
-    document = load(path)
+    document = load(document_of(folder) or folder / "openapi.yaml")
     usable = check_closed(document, "openapi")
     if usable and "x-jobs" not in document.data:
         document.problem((), 'the document lacks "x-jobs", which ties its operations to jobs')

@@ -18,6 +18,7 @@ from understudy.contract.operations import Operation, Router
 from understudy.contract.templates import Template, Text
 from understudy.contract.views import View, Words
 from understudy.lifecycle import Json, State
+from understudy.reach import host_of
 
 
 class Sync(NamedTuple):
@@ -290,3 +291,13 @@ class Contract:
     def servers(self) -> tuple[str, ...]:
         """The URLs of all servers, the main one first."""
         return tuple(dict.fromkeys(operation.server for operation in self.operations.values()))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of the provider: those of its API and those of its files."""
+        hosts = [host_of(server) for server in self.servers]
+        for job_type in self.job_types.values():
+            urls = [] if job_type.assets is None else [job_type.assets.url]
+            urls += [upload.url for upload in job_type.uploads]
+            hosts += [host_of(str(url.parts[0])) for url in urls]
+        return tuple(dict.fromkeys(hosts))

@@ -228,11 +228,3 @@ class OpenApi:
                 if "json" in media_type and "schema" in media:
                     checks[status] = self._schema(media["schema"], (*at, status))
         return checks
-
-
-def host_of(url: str) -> str:
-    """Return the host of a URL, in lower case and without its port; empty where there is none."""
-    try:
-        return (urlsplit(url).hostname or "").lower()
-    except ValueError:
-        return ""

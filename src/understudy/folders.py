@@ -1,0 +1,85 @@
+"""Find the providers: the user's own `contracts/` and `fakes/` first, then those that come with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from understudy.errors import UsageError, suggestion
+
+_DOCUMENT_NAMES = ("openapi.yaml", "openapi.yml", "openapi.json")
+
+_PACKAGE = Path(__file__).parent
+_IN_THE_WHEEL = _PACKAGE / "_bundled"
+_IN_THE_REPOSITORY = _PACKAGE.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The two folders of a provider."""
+
+    contract: Path
+    fake: Path
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the provider comes with the package, and has been proven usable."""
+        return self.contract.is_relative_to(bundled_root())
+
+
+def bundled_root() -> Path:
+    """Return the folder that holds the `contracts/` and `fakes/` of this package."""
+    return _IN_THE_WHEEL if _IN_THE_WHEEL.exists() else _IN_THE_REPOSITORY
+
+
+def roots(paths: Iterable[Path] = ()) -> Iterator[Path]:
+    """Return where providers are looked for, in order.
+
+    Args:
+        paths: Folders to look in before the working directory.
+    """
+    yield from dict.fromkeys(path.resolve() for path in (*paths, Path.cwd(), bundled_root()))
+
+
+def provider_names(paths: Iterable[Path] = ()) -> list[str]:
+    """Return the names of all providers that are found, in alphabetical order."""
+    return sorted({folder.name for root in roots(paths) for folder in _contracts_in(root)})
+
+
+def _contracts_in(root: Path) -> Iterator[Path]:
+    for folder in sorted((root / "contracts").glob("*")):
+        if document_of(folder) is not None:
+            yield folder
+
+
+def document_of(folder: Path) -> Path | None:
+    """Return the OpenAPI document of a contract's folder, or None where there is none."""
+    return next((folder / name for name in _DOCUMENT_NAMES if (folder / name).exists()), None)
+
+
+def find_provider(name: str, paths: Iterable[Path] = ()) -> Folders:
+    """Return the folders of a provider.
+
+    Args:
+        name: The provider's name, or a path to its contract folder.
+        paths: Folders to look in before the working directory.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    given = Path(name)
+    if name != given.name and given.is_dir():  # `./acme` is a path, `acme` a name
+        folder = given.resolve()
+        return Folders(folder, folder.parent.parent / "fakes" / folder.name)
+    for root in roots(paths):
+        for folder in _contracts_in(root):
+            if folder.name == name:
+                return Folders(folder, root / "fakes" / name)
+    raise UsageError(f'there is no provider "{name}"; {suggestion(name, provider_names(paths))}')
+
+
+def stamp(folders: Folders) -> tuple[tuple[str, int], ...]:
+    """Return what changes when a file of a provider does: each file with its time of change."""
+    files = [path for folder in (folders.contract, folders.fake) for path in folder.rglob("*.*") if path.is_file()]
+    return tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files))
