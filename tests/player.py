@@ -15,6 +15,7 @@ from understudy.contract.model import Contract
 from understudy.exchange import Answer, NoAnswer, Send, Sleep
 from understudy.flows import Flows
 from understudy.folders import find_provider
+from understudy.inbox import Inbox
 from understudy.library import load_provider
 from understudy.lifecycle import Job, Json
 
@@ -76,10 +77,16 @@ class Player:
         flow = self.flows.submit({"prompt": "x"}, timeout_seconds=seconds, now=lambda: self.now, **given)
         return self.play(flow, *script)
 
-    def wait(self, *script: Answer | NoAnswer, seconds: float | None = 600, job: Job | None = None) -> Any:
+    def wait(
+        self,
+        *script: Answer | NoAnswer,
+        seconds: float | None = 600,
+        job: Job | None = None,
+        inbox: Inbox | None = None,
+    ) -> Any:
         """Play a wait."""
-        flow = self.flows.wait(job or Job(id="t"), timeout_seconds=seconds, now=lambda: self.now)
-        return self.play(flow, *script)
+        waiting = self.flows.waiting(job or Job(id="t"), timeout_seconds=seconds, now=lambda: self.now, inbox=inbox)
+        return self.play(self.flows.wait(waiting, lambda: self.now), *script)
 
 
 # What each provider answers: a create, and the state of a job.

@@ -218,6 +218,22 @@ def test_the_page(live: LiveServer, admin: httpx.Client) -> None:
     assert "innerHTML" not in reply.text  # or a prompt could be a script
 
 
+def test_the_colours_of_the_page_can_be_read(admin: httpx.Client) -> None:
+    """Each colour of text has a contrast of 4.5:1 or more, on white and on a dark that is not quite black."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part * (2 // len(part)), 16) / 255 for part in re.findall("." * (len(colour) // 3), colour)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    style = admin.get("/").text.partition("</style>")[0]
+    colours = re.findall(r"--(\w+): light-dark\(#(\w+), #(\w+)\)", style)
+    assert {name for name, _, _ in colours} == set(re.findall(r"[ {;]color: var\(--(\w+)\)", style))
+    for name, light, dark in colours:
+        assert 1.05 / (luminance(light) + 0.05) >= 4.5, name
+        assert (luminance(dark) + 0.05) / (luminance("1e1e1e") + 0.05) >= 4.5, name
+
+
 def test_a_defect_of_ours_is_no_traceback_for_clients(
     live: LiveServer, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.small import JOB, small, write
-from understudy.behaviour import DEFAULT_TIMELINE, Behaviour, load_behaviour, with_outcome, wrong_steps
+from understudy.behaviour import DEFAULT_TIMELINE, Behaviour, load_behaviour
 from understudy.contract.build import load_contract
 from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, UsageError
 from understudy.lifecycle import TERMINAL, TRANSITIONS, Job, State, Step
 from understudy.media import Picture
+from understudy.plan import with_outcome, wrong_steps
 
 
 @pytest.fixture(scope="module")

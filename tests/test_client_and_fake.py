@@ -193,8 +193,9 @@ class HeardFake(Fake):
     def __init__(self, provider: str, callbacks: Callbacks, **options: Any) -> None:
         super().__init__(provider, **options)
         self.callbacks = callbacks
+        self.provider._back.stage._send = self._hear
 
-    def _send(self, delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
+    def _hear(self, delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
         done(self.callbacks.hear(delivery, self.clock.now()), "")
 
 

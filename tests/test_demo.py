@@ -61,6 +61,20 @@ def test_the_page_is_one_page(page: tuple[str, Path]) -> None:
     assert len(text.splitlines()) <= 60
 
 
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [(".venv/bin/understudy", ".venv/bin/understudy"), ("x/understudy/__main__.py", "python -m understudy")],
+)
+def test_the_hint_at_the_end_can_be_run_as_it_stands(
+    called: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What comes next is called as the demo was."""
+    monkeypatch.setattr("sys.argv", [called, "demo"])
+    demo.run(tmp_path, providers=["kie"])
+
+    assert f"Next: `{shown} serve`" in capsys.readouterr().out
+
+
 def test_a_signature_is_said_to_be_right_only_where_there_is_one(page: tuple[str, Path]) -> None:
     """A provider that does not sign is not said to."""
     text, _ = page

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from understudy import errors
+from understudy.contract.catalogue import ENGINE_ERRORS
 from understudy.errors import (
     ClientError,
     ContractInvalid,
+    JobEnded,
     JobFailed,
-    OutcomeUnknown,
     Problem,
     ProviderError,
     Refused,
-    WaitTimeout,
     nearest,
     suggestion,
 )
@@ -112,7 +114,7 @@ def test_a_client_error_tells_what_where_got_and_remedy():
         "the create was refused\n"
         "  in createJob, job j is running ('going')\n"
         '  got: HTTP 402 · credits · "no money"\n'
-        "  No job was made and nothing was charged."
+        "  The fault is yours. Top up the account. No job was made and nothing was charged."
     )
     assert (error.what, error.operation, error.name, error.status_code) == (
         "the create was refused",
@@ -124,13 +126,73 @@ def test_a_client_error_tells_what_where_got_and_remedy():
 
 
 def test_a_client_error_leaves_out_what_is_not_known():
-    """Without a place, an answer or a remedy there is no line for them."""
-    assert str(ProviderError("it failed")) == "it failed"
-    assert str(JobFailed("it failed", job=Job(id="j"))) == "it failed\n  job j is queued (None)"
-    assert str(ProviderError("it failed", status_code=500)) == "it failed\n  got: HTTP 500"
+    """Without a place or an answer there is no line for them."""
+    blame = "The fault is yours or the provider's. The job has ended."
+    assert str(JobEnded("it ended")) == f"it ended\n  {blame}"
+    assert str(JobEnded("it ended", job=Job(id="j"))) == f"it ended\n  job j is queued (None)\n  {blame}"
+    assert str(JobEnded("it ended", status_code=500)) == f"it ended\n  got: HTTP 500\n  {blame}"
 
 
-@pytest.mark.parametrize("kind", [Refused, OutcomeUnknown, WaitTimeout])
-def test_an_error_that_leaves_a_choice_says_what_to_do(kind: type[ClientError]):
-    """Where a client can do something about it, the last line says what."""
-    assert str(kind("x")).splitlines()[-1].strip() == kind.remedy != ""
+@pytest.mark.parametrize(
+    ("cost", "spent", "text"),
+    [(18, None, ", cost: 18 credits\n"), (18, 0, ", cost: 0 credits\n"), (None, None, "(None)\n")],
+)
+def test_a_client_error_says_what_the_job_cost(cost: float | None, spent: float | None, text: str):
+    """What was charged, less what came back, stands beside the job where it is known."""
+    job = Job(id="j", cost=cost, spent=spent)
+    assert text in str(JobFailed("it failed", job=job, unit="credits"))
+
+
+KINDS = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, ClientError)]
+anything = st.none() | st.text()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not ClientError])
+@given(
+    name=anything | st.sampled_from(sorted(ENGINE_ERRORS)),
+    status=st.none() | st.integers(100, 599),
+    message=anything,
+    seconds=st.none() | st.floats(0),
+    job=st.none() | st.builds(Job, id=st.text(), spent=st.none() | st.floats(0, 1e6), status=anything),
+)
+def test_every_client_error_says_whose_fault_it_is(
+    kind: type[ClientError], name: Any, status: Any, message: Any, seconds: Any, job: Any
+):
+    """Whatever is known, an error says in at most four lines whose fault it is, and whether a job may exist."""
+    more = {"status_code": status, "provider_message": message, "retry_after_seconds": seconds, "job": job}
+    error = kind("it happened", operation="do", name=name, unit="credits", **more)
+    lines = str(error).split("\n")
+    assert len(lines) <= 4
+    assert lines[-1].startswith(f"  The fault is {error.fault}. ")
+    assert re.search("yours|the provider's|the network's", error.fault)
+    assert lines[-1].endswith(kind.remedy)
+    assert "job" in kind.remedy.lower()
+
+
+@pytest.mark.parametrize("kind", [Refused, ProviderError])
+@pytest.mark.parametrize(
+    ("known", "fault", "remedy"),
+    [
+        ({"name": "credits", "status_code": 200}, "yours", "Top up the account."),
+        ({"name": "unauthorized"}, "yours", "Check the key."),
+        ({"name": "rateLimited", "status_code": 429}, "yours", "Wait a while."),
+        ({"name": "rateLimited", "retry_after_seconds": 20}, "yours", "Wait 20 seconds."),
+        ({"name": "invalid"}, "yours", "Mend the request."),
+        ({"name": "unknownModel"}, "yours", "Mend the request."),
+        ({"name": "serverError", "status_code": 200}, "the provider's", "Ask again later, or ask its support."),
+        ({"status_code": 402}, "yours", "Top up the account."),
+        ({"status_code": 409}, "yours", "Mend the request."),
+        ({"status_code": 503}, "the provider's", "Ask again later, or ask its support."),
+        ({"name": "keyLimit", "status_code": 200, "meant_status": 433}, "yours", "Mend the request."),
+        ({}, "the network's, between you and the provider", "See that it can be reached."),
+    ],
+)
+def test_the_named_error_says_what_to_do(kind: type[ClientError], known: Any, fault: str, remedy: str):
+    """By its name, else by its status, else by there being none, an error says whose it is and what they can do."""
+    error = kind("it happened", **known)
+    assert (error.fault, error.remedy) == (fault, f"{remedy} {kind.remedy}")
+
+
+def test_there_is_advice_for_every_error_of_the_engine():
+    """Each named error that the engine can answer has a row in the table."""
+    assert set(errors._ADVICE) == set(ENGINE_ERRORS)

@@ -108,6 +108,7 @@ def test_a_request_is_written() -> None:
         ),
         body='{"model":"ü"}'.encode(),
         timeout_seconds=30,
+        most_seconds=30,
     )
 
 

@@ -212,49 +212,59 @@ def test_a_cancel_may_be_refused_by_a_status_of_its_own(tmp_path: Any) -> None:
             "the create was refused\n"
             "  in createTask\n"
             '  got: HTTP 200 · credits · "Credits insufficient : top up"\n'
-            "  No job was made and nothing was charged.",
+            "  The fault is yours. Top up the account. No job was made and nothing was charged.",
         ),
         (
             lambda: Player().submit(RESET),
             "the create got no answer: ReadError: reset\n"
             "  in createTask\n"
-            "  A job may exist and may have been charged: look at the provider's log before you repeat the request.",
+            "  The fault is the network's, between you and the provider. "
+            "A job may exist and may have been charged: look at the provider's log before you repeat the request.",
         ),
         (
             lambda: Player().submit(reply(HTML, 502)),
             "the create failed, and a job may have been made\n"
             "  in createTask\n"
             "  got: HTTP 502\n"
-            "  A job may exist and may have been charged: look at the provider's log before you repeat the request.",
+            "  The fault is the provider's. "
+            "A job may exist and may have been charged: look at the provider's log before you repeat the request.",
         ),
         (
             lambda: Player().submit(reply({"code": 200, "data": {"taskId": 7}})),
             "the answer to the create cannot be read: text for $job.id is expected at /\n"
             "  in createTask\n"
             "  got: HTTP 200\n"
-            "  A job may exist and may have been charged: look at the provider's log before you repeat the request.",
+            "  The fault is the provider's. "
+            "A job may exist and may have been charged: look at the provider's log before you repeat the request.",
         ),
         (
             lambda: Player().wait(told("kie", "waiting"), seconds=10),
             "the job did not end within 10 seconds\n"
             "  job t is queued ('waiting')\n"
-            "  The job goes on at the provider: wait again with a later deadline, or cancel it.",
+            "  The fault is the provider's, if the deadline was long enough. "
+            "The job goes on at the provider: wait again with a later deadline, or cancel it.",
         ),
         (
-            lambda: Player().wait(told("kie", "fail", failCode="422", failMsg="prohibited")),
-            "the job failed\n  job t is failed ('fail')\n  got: 422 · \"prohibited\"",
+            lambda: Player().wait(told("kie", "fail", failCode="422", failMsg="prohibited", creditsConsumed=18)),
+            "the job failed\n"
+            "  job t is failed ('fail'), cost: 18 credits\n"
+            '  got: 422 · "prohibited"\n'
+            "  The fault is yours or the provider's. "
+            "The job has ended: if it is the input that its text speaks of, mend that before you make another.",
         ),
         (
             lambda: Player().wait(reply({"code": 401, "msg": "Unauthorized"})),
             "the status could not be read\n  in recordInfo, job t is queued (None)\n"
-            '  got: HTTP 200 · unauthorized · "Unauthorized"',
+            '  got: HTTP 200 · unauthorized · "Unauthorized"\n'
+            "  The fault is yours. Check the key. It made no job and ended none.",
         ),
         (
             lambda: Player("oxen").play(Player("oxen").flows.status(Job(id="t")), reply([])),
             "the status cannot be read: an object is expected at /\n"
             "  in getGeneration, job t is queued (None)\n"
             "  got: HTTP 200\n"
-            "  Either the contract is out of date or something between you and the provider answered instead.",
+            "  The fault is the provider's, or the network's. Either the contract is out of date or something between "
+            "you and the provider answered instead; a job that you have goes on.",
         ),
     ],
     ids=["refused", "lost", "502", "unreadable create", "timeout", "failed", "unauthorized", "unreadable status"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,6 @@ from understudy.errors import (
     WaitTimeout,
 )
 from understudy.exchange import Answer, NoAnswer
-from understudy.flows import ended
 from understudy.lifecycle import Job, JobError, Json, Output, State
 
 each_provider = pytest.mark.parametrize("provider", CREATED)
@@ -121,14 +121,48 @@ def test_pauses_after_bad_polls_grow() -> None:
 
 @pytest.mark.parametrize(
     ("pause", "times"),
-    [("20", [0, 20, 23]), ("0", [0, 3, 6]), ("86400", [0, 300, 303])],
-    ids=["longer", "shorter", "absurd"],
+    [("20", [0, 20, 23]), ("0", [0, 3, 6]), ("590", [0, 590, 593])],
+    ids=["longer", "shorter", "long"],
 )
 def test_a_poll_keeps_the_pause_that_is_asked_for(pause: str, times: list[float]) -> None:
-    """A Retry-After is kept where it is longer than the usual pace, but for what would lose sight of the job."""
+    """A Retry-After is kept where it is longer than the usual pace."""
     player = Player("shortapi")
     player.wait(reply(HTML, 429, retry_after=pause), told("shortapi", 1), told("shortapi", 2))
     assert player.times == times
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([200, 429, 500, 503]), st.sampled_from(["0", "1", "7", "45", "700", "9" * 400, "soon"])
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_nothing_is_asked_before_its_retry_after(script: list[tuple[int, str]]) -> None:
+    """Whatever a status read is answered, none is sent before its Retry-After has passed; the wait ends in its time."""
+    player = Player()
+    answers = [
+        replace(told("kie", "waiting") if status == 200 else reply(HTML, status), headers={"retry-after": asked})
+        for status, asked in script
+    ]
+    with pytest.raises(WaitTimeout):
+        player.wait(*answers, told("kie", "waiting"), seconds=600)
+    assert player.now == NOW + 600
+    for index, (earlier, later) in enumerate(itertools.pairwise(player.times)):
+        asked = script[index][1] if index < len(script) else "0"
+        assert later - earlier >= (float(asked) if asked.isdecimal() else 0)
+
+
+@pytest.mark.parametrize("pause", ["600", "86400", "9" * 400])
+def test_a_retry_after_that_does_not_fit_ends_the_wait_at_its_deadline(pause: str) -> None:
+    """A Retry-After beyond the deadline is not shortened: nothing more is asked, and the deadline ends the wait."""
+    player = Player()
+    with pytest.raises(WaitTimeout) as caught:
+        player.wait(reply(HTML, 429, retry_after=pause), seconds=600)
+    assert (player.times, player.now) == ([0], NOW + 600)
+    assert isinstance(caught.value.__cause__, ProviderError)
 
 
 def test_a_word_that_is_not_listed_is_waited_out() -> None:
@@ -241,6 +275,7 @@ def test_what_came_of_a_job_is_asked_for(state: State, word: str) -> None:
 def test_each_ending_has_its_error(state: State, kind: type[ClientError], what: str) -> None:
     """A job that ended without a result raises the error of its ending, with the job and the provider's words."""
     job = Job(id="t", state=state, error=JobError(code=7, message="words"), operation="make")
+    ended = Player().flows.ended
     with pytest.raises(kind) as caught:
         ended(job)
     error = caught.value

@@ -77,3 +77,15 @@ def test_the_log_knows_jobs_that_are_gone(capsys: pytest.CaptureFixture[str]) ->
     request = Request("GET", "/x\x1b[31m")
     Logbook(VirtualClock(), quiet=False).request(role, request, Reply(200, [], b"", jobs=("gone",)), 1.4)
     assert capsys.readouterr().err.endswith("kie GET /x?[31m, 200, job gone forgotten, 1 ms\n")
+
+
+def test_the_log_of_faults(http: httpx.Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault that strikes is one line, and a request that it left without an answer is called so."""
+    with serve("kie", clock=VirtualClock(), quiet=False, scenario="answer-lost") as server:
+        with pytest.raises(httpx.ReadError):
+            make(http, server.url_of("kie"), "kie")
+        entries = http.get(f"{server.url}/__admin/journal").json()["entries"]
+    log = [re.sub(r"^\S+ |, \d+ ms$", "", line) for line in capsys.readouterr().err.splitlines()]
+    assert log[:2] == ["kie POST /api/v1/jobs/createTask, no answer", "kie fault answer-lost on create"]
+    (struck,) = [entry for entry in entries if entry["kind"] == "fault"]
+    assert (struck["fault"], struck["on"], struck["job"]) == ("answer-lost", "create", None)

@@ -32,6 +32,7 @@ JSON_SCHEMA = {"object"}
 
 # Plain words that the engine has for a reason of its own.
 APART = {
+    "v1": "the version of a signature in Standard Webhooks; a part of the path of some providers",
     "seed": "the option --seed of the command line; a field of some models",
 }
 

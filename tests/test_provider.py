@@ -229,6 +229,7 @@ def test_any_request_gets_a_reply(provider: str, data: st.DataObject) -> None:
             outcome = outcome.resume()
         if isinstance(outcome, Stream):
             continue
+        assert isinstance(outcome, Reply)
         assert 100 <= outcome.status <= 599
         types = [value for name, value in outcome.headers if name == "content-type"]
         if outcome.body and types[0].endswith("json"):

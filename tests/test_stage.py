@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.small import small
-from understudy.behaviour import Plan
 from understudy.callback import Delivery
 from understudy.clock import EPOCH_SECONDS, VirtualClock
 from understudy.folders import find_provider
 from understudy.journal import Attempt, Transition
 from understudy.library import load_provider
 from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step
+from understudy.plan import Plan
 from understudy.provider import Provider
 from understudy.reach import NOT_SENT, shown_url
 from understudy.stage import frames_of, moved, sse_frame

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.small import small
-from understudy.behaviour import Plan
 from understudy.clock import EPOCH_SECONDS, VirtualClock
 from understudy.contract.build import load_contract
 from understudy.contract.model import JobType
 from understudy.ledger import Ledger
 from understudy.lifecycle import Job, State, Step
 from understudy.limits import RateWindows
+from understudy.plan import Plan
 from understudy.store import Account, Accounts, Play, Plays, account_name
 from understudy.wire import Stream
 

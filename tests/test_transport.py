@@ -255,20 +255,21 @@ def test_a_stream_ends_when_the_fake_says(listen: Listen) -> None:
 
 
 def test_a_listener_hears_what_another_task_does() -> None:
-    """A task that listens lets the others run, and hears of a job that is made while it waits, at its time."""
+    """A task that listens lets the others run, hears a keep-alive if they take long, and a job at its time."""
     fake, heard = Fake("oxen"), []
 
     async def listen(client: httpx.AsyncClient) -> None:
         async with client.stream("GET", "/api/events") as reply:
-            async for _ in reply.aiter_raw():
-                heard.append(round(fake.clock.now() - EPOCH_SECONDS, 3))
-                return
+            async for piece in reply.aiter_raw():
+                heard.append((round(fake.clock.now() - EPOCH_SECONDS, 3), piece[:1]))
+                if piece[:1] != b":":
+                    return
 
     async def work(client: httpx.AsyncClient) -> None:
         await fake.clock.sleep_async(100)
         await client.post("/api/ai/queue", json=GENERATION)
         await fake.clock.sleep_async(1000)
-        heard.append(round(fake.clock.now() - EPOCH_SECONDS, 3))
+        heard.append((round(fake.clock.now() - EPOCH_SECONDS, 3), b""))
 
     async def main() -> None:
         async with fake.async_client() as client, anyio.create_task_group() as group:
@@ -277,7 +278,7 @@ def test_a_listener_hears_what_another_task_does() -> None:
 
     anyio.run(main)
     made = 0.3 + 100 + 0.3
-    assert heard == [made + 12, made + 1000]
+    assert heard == [(100.3, b":"), (made + 12, b"e"), (made + 1000, b"")]
 
 
 @pytest.mark.parametrize("timeout", [None, 10_000])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from understudy.fake import Fake
+    from understudy.inbox import Inbox
     from understudy.lifecycle import Job, JobError, Output, State, Step
     from understudy.receiver import Receiver
     from understudy.server import serve
@@ -39,6 +40,7 @@ __all__ = [
     "ClockExhausted",
     "ContractInvalid",
     "Fake",
+    "Inbox",
     "Job",
     "JobCancelled",
     "JobEnded",
@@ -68,6 +70,7 @@ _HOMES = {
     "client": ("Client",),
     "clock": ("SystemClock", "VirtualClock"),
     "fake": ("Fake",),
+    "inbox": ("Inbox",),
     "lifecycle": ("Job", "JobError", "Output", "State", "Step"),
     "receiver": ("Receiver",),
     "server": ("serve",),

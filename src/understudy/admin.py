@@ -18,15 +18,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy import __version__, journal
-from understudy.carrier import HOST_HEADER, Addresses, problem
+from understudy.carrier import HOST_HEADER, Addresses
 from understudy.clock import Clock
 from understudy.contract.codecs import parse_json
-from understudy.errors import UsageError
-from understudy.journal import Attempt, Exchange
+from understudy.errors import UsageError, suggestion
+from understudy.journal import Attempt, Exchange, Struck
 from understudy.lifecycle import Json
 from understudy.logbook import Logbook
 from understudy.reach import shown_url
 from understudy.roster import Role, Roster
+from understudy.wire import problem
 
 if TYPE_CHECKING:
     from understudy.store import Play
@@ -74,6 +75,7 @@ class Admin:
             Route("/jobs", _json(self._jobs)),
             Route("/journal", _json(self._journal)),
             Route("/clock", self._time_or_advance, methods=["GET", "POST"]),
+            Route("/scenario", self._play, methods=["POST"]),
             Route("/reset", _json(self._reset), methods=["POST"]),
         ]
         handlers = {HTTPException: _refused, UsageError: _not_played, Exception: self._broken}
@@ -130,6 +132,23 @@ class Admin:
             self._log.note(f"{role.name} was reset: its jobs, accounts and files are forgotten")
         return {"reset": [role.name for role in roles]}
 
+    async def _play(self, request: Request) -> Response:
+        body = _object(await request.body())
+        name, known = body.get("scenario"), "scenario" in body and set(body) <= {"scenario", "provider"}
+        if not known or not isinstance(name, str | None) or not isinstance(body.get("provider"), str | None):
+            raise HTTPException(
+                422, 'the body has to be {"scenario": name or null, "provider": name}; no provider: all'
+            )
+        roles = list(self._roster) if body.get("provider") is None else [self._roster.role(body["provider"])]
+        playing = [role for role in roles if name is None or name in role.provider.behaviour.scenarios]
+        if not playing:
+            names = {name for role in roles for name in role.provider.behaviour.scenarios}
+            raise HTTPException(404, f'nobody here has the scenario "{name}"; {suggestion(str(name), names)}')
+        for role in playing:
+            role.play(name)
+            self._log.note(f"{role.name} plays {name or 'the usual'}")
+        return JSONResponse({"scenario": name, "providers": [role.name for role in playing]}, headers=_NOT_KEPT)
+
     async def _time_or_advance(self, request: Request) -> Response:
         if request.method == "POST":
             self._advance(await request.body())
@@ -138,11 +157,7 @@ class Admin:
         return JSONResponse({"now": now, "iso": iso}, headers=_NOT_KEPT)
 
     def _advance(self, content: bytes) -> None:
-        try:
-            body = parse_json(content)
-        except ValueError:
-            body = None
-        seconds = body.get("advance_seconds") if isinstance(body, dict) else None
+        seconds = _object(content).get("advance_seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_ADVANCE_SECONDS:
             raise HTTPException(422, f'the body has to be {{"advance_seconds": n}}, n up to {MAX_ADVANCE_SECONDS:.0f}')
         self._log.note(f"the clock was moved by {seconds:g} seconds")
@@ -208,6 +223,15 @@ def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | 
     return Response(reply.body, status, {**(headers or {}), **dict(reply.headers)})
 
 
+def _object(content: bytes) -> dict[str, Json]:
+    """Return a body as a JSON object; what is none is an empty one."""
+    try:
+        body = parse_json(content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
 def _limit(request: Request) -> int:
     text = request.query_params.get("limit", str(DEFAULT_LIMIT))
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
@@ -259,6 +283,8 @@ def _entry(role: Role, entry: journal.Entry) -> dict[str, Json]:
             "delivered": entry.delivered,
             "note": entry.note,
         }
+    if isinstance(entry, Struck):
+        return common | {"kind": "fault", "fault": entry.fault, "on": entry.on, "job": entry.job_id}
     return common | {"kind": "transition", "job": entry.job_id, "state": entry.state, "status": entry.status}
 
 

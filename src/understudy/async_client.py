@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 import httpx_sse
 
-from understudy.client import HTTP_ERRORS, ClientBase, add, arguments, no_answer, one, or_lost
 from understudy.clock import Clock
 from understudy.contract.model import Contract
-from understudy.exchange import Answer, Command, NoAnswer, Send, Sleep
+from understudy.exchange import REQUEST_TIMEOUT_SECONDS, Answer, Command, NoAnswer, Send, Sleep
 from understudy.lifecycle import Job, Json, Output
+from understudy.listening import Listening
+from understudy.shell import HTTP_ERRORS, ClientBase, Watched, add, arguments, no_answer, one
+
+if TYPE_CHECKING:
+    from understudy.inbox import Inbox
 
 T = TypeVar("T")
 
@@ -75,9 +79,23 @@ class AsyncClient(ClientBase):
         """Ask once how a job is; see `Client.status`."""
         return await self._drive(self._flows.status(job))
 
-    async def wait(self, job: Job, *, timeout_seconds: float | None = None) -> Job:
+    async def wait(self, job: Job, *, timeout_seconds: float | None = None, inbox: Inbox | None = None) -> Job:
         """Poll a job until it ends; see `Client.wait`."""
-        return await self._drive(self._wait(job, timeout_seconds))
+        return await self._drive(self._wait(self._waiting(job, timeout_seconds, inbox)))
+
+    async def follow(self, job: Job, *, timeout_seconds: float | None = None) -> Job:
+        """Wait for the end of a job by the provider's stream of events; see `Client.follow`."""
+        waiting = self._waiting(job, timeout_seconds)
+        if self._can_follow(job):
+            async with AsyncExitStack() as stack:
+                ear = stack.enter_context(Listening(waiting, self._clock))
+                response = await stack.enter_async_context(self._opened(job, ear.patience))
+                response.stream = Watched(response.stream, ear.look)
+                await self._drive(self._look(waiting))  # the job may have ended before, and there is no replay
+                jobs = await stack.enter_async_context(aclosing(self._told(response)))
+                while not waiting.job.terminal:
+                    ear.hear(await anext(jobs, None))
+        return await self._drive(self._wait(waiting))
 
     async def run(
         self,
@@ -98,20 +116,33 @@ class AsyncClient(ClientBase):
     @asynccontextmanager
     async def events(self, job: Job | None = None) -> AsyncIterator[AsyncIterator[Job]]:
         """Listen to the provider's stream of events; see `Client.events`."""
-        send = self._flows.subscription(job)
-        async with AsyncExitStack() as stack:
-            with or_lost():
-                response = await stack.enter_async_context(self._http.stream(**arguments(send), follow_redirects=False))
-                if not response.is_success:
-                    raise self._flows.unsubscribed(await self._read(response, send))
+        async with self._opened(job) as response:
             yield self._told(response)
 
-    async def _told(self, response: httpx.Response) -> AsyncIterator[Job]:
-        with or_lost():
+    @asynccontextmanager
+    async def _opened(
+        self, job: Job | None, patience: float = REQUEST_TIMEOUT_SECONDS
+    ) -> AsyncIterator[httpx.Response]:
+        send = self._flows.subscription(job, patience)
+        async with AsyncExitStack() as stack:
+            with self._or_lost():
+                response = await stack.enter_async_context(self._http.stream(**arguments(send), follow_redirects=False))
+                if not response.is_success:
+                    raise self._flows.unsubscribed(await self._read(response, send, self._clock.now()))
+            yield response
+
+    async def _told(self, response: httpx.Response) -> AsyncGenerator[Job, None]:
+        with self._or_lost():
             async for event in httpx_sse.EventSource(response).aiter_sse():
                 told = self._flows.reader.event(event.event, event.data)
                 if told is not None:
                     yield told
+
+    async def read_callback(
+        self, headers: Mapping[str, str], body: bytes, *, secret: str | None = None, jwks: Json | bytes = None
+    ) -> Job:
+        """Read a callback that the provider has sent; see `Client.read_callback`."""
+        return await self._drive(self._read_callback(headers, body, secret, jwks))
 
     async def download(self, output: Output) -> bytes:
         """Return the bytes of a result file; see `Client.download`."""
@@ -134,17 +165,18 @@ class AsyncClient(ClientBase):
         if isinstance(command, Sleep):
             await self._clock.sleep_async(command.seconds)
             return None
+        began = self._clock.now()
         try:
             request = self._request(self._http, command)
             async with aclosing(await self._http.send(request, stream=True, follow_redirects=False)) as response:
-                return await self._read(response, command)
+                return await self._read(response, command, began)
         except HTTP_ERRORS as error:
             raise no_answer(error) from error
 
-    async def _read(self, response: httpx.Response, send: Send) -> Answer:
+    async def _read(self, response: httpx.Response, send: Send, began: float) -> Answer:
         body = bytearray()
         async for chunk in response.aiter_bytes():
-            add(body, chunk, send.most_bytes)
+            add(body, chunk, send, self._clock.now() - began)
         return self._answer(response, body)
 
     async def aclose(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from understudy.behaviour import Behaviour, Plan, Scenario
+from understudy.behaviour import Behaviour
 from understudy.clock import Clock
 from understudy.contract.codecs import CodecError
 from understudy.contract.expressions import Expression, Place
@@ -16,26 +17,14 @@ from understudy.contract.model import Contract, JobType
 from understudy.contract.operations import Operation
 from understudy.contract.validation import Violation
 from understudy.contract.views import View
+from understudy.faults.fault import Fault
 from understudy.files import Files
-from understudy.journal import Journal
 from understudy.lifecycle import Json, State
+from understudy.plan import Plan
+from understudy.scenario import Scenario
 from understudy.stage import Stage
 from understudy.store import Account, Plays
-from understudy.wire import Part, Reply, Request, RequestView
-
-
-class Answered(Exception):
-    """A stage answers the request itself, with a named error of the contract.
-
-    Args:
-        name: The named error.
-        scope: What its template may use beside the request: `violation`, `job`.
-    """
-
-    def __init__(self, name: str, **scope: Any) -> None:
-        super().__init__(name)
-        self.name = name
-        self.scope = scope
+from understudy.wire import MAX_BODY_BYTES, Answered, Malformed, Part, Reply, Request, RequestView, decode_body
 
 
 @dataclass(slots=True)
@@ -45,18 +34,28 @@ class Backstage:
     contract: Contract
     behaviour: Behaviour
     clock: Clock
-    journal: Journal
     plays: Plays
     stage: Stage
     files: Files
     random: random.Random
-    scenario: Scenario | None
     next_plans: deque[Plan] = field(default_factory=deque)
 
 
 @dataclass(slots=True)
 class Call:
-    """A request on its way: routed, authenticated, decoded."""
+    """A request on its way: routed, authenticated, decoded.
+
+    Attributes:
+        request: As it came.
+        operation: What it asks for.
+        job_type: The kind of job that this is about.
+        account: Whose it is.
+        view: As expressions see it.
+        scope: All that expressions may name.
+        story: The scenario that is played to it.
+        balance: What the account can spend on it, where the request's own scenario says so.
+        faults: What strikes it.
+    """
 
     request: Request
     operation: Operation
@@ -64,6 +63,9 @@ class Call:
     account: Account
     view: RequestView
     scope: dict[str, Any]
+    story: Scenario | None = None
+    balance: float | None = None
+    faults: Sequence[Fault] = ()
 
     def value(self, place: Place) -> Json:
         """Return what the client has sent at a place, codecs undone; what cannot be decoded is a violation."""
@@ -96,7 +98,34 @@ def _sent(expression: Expression, scope: dict[str, Any]) -> Json:
     return value
 
 
-# --- checking -------------------------------------------------------------------------------------------------------
+# --- decoding and checking ------------------------------------------------------------------------------------------
+
+
+def decoded(request: Request, operation: Operation) -> Json:
+    """Decode the body of a request by its content type.
+
+    Raises:
+        Answered: It is too large, of a type that the operation does not take, or not what its type says.
+    """
+    if len(request.body) > MAX_BODY_BYTES:
+        raise Answered("tooLarge")
+    if operation.body is None or not request.body:
+        return None
+    content_type = request.header.get("content-type", "")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in operation.body.media_types:
+        message = f"{media_type or 'no content type'} is not one of {', '.join(operation.body.media_types)}"
+        raise Answered("unsupportedMediaType", violation=_about_body("contentType", media_type, message))
+    try:
+        return decode_body(media_type, content_type, request.body)
+    except Malformed as error:
+        raise Answered(
+            "malformed", violation=_about_body("format", None, f"the body is not {media_type}: {error}")
+        ) from None
+
+
+def _about_body(keyword: str, value: Json, message: str) -> Violation:
+    return Violation("body", "", "", keyword, None, value, message)
 
 
 def violations(call: Call) -> list[Violation]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,11 @@ from understudy.contract.model import Callback, Sign
 from understudy.contract.templates import Leaf, ReadError, Reading, Template, Text
 from understudy.errors import SignatureInvalid
 from understudy.lifecycle import Job, Json
+from understudy.signatures import fits, receiver_key, signature
+
+
+class NoKeyFits(SignatureInvalid):
+    """None of the keys at hand has made the signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,16 @@ def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[
     )
 
 
-def signature(sign: Sign, scope: Mapping[str, Any]) -> str:
-    """Return the signature over what the contract says is signed."""
-    key = sign.key.text_value(scope).encode()
-    message = "".join(part if isinstance(part, str) else part.text_value(scope) for part in sign.message.parts)
-    digest = hmac.new(key, message.encode(), hashlib.sha256).digest()
-    return base64.b64encode(digest).decode() if sign.encoding == "base64" else digest.hex()
-
-
-def verify(sign: Sign, job: Job, headers: Mapping[str, str], body: bytes, *, secret: str, now: float) -> None:
+def verify(
+    sign: Sign,
+    job: Job,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    secret: str | None = None,
+    keys: tuple[bytes, ...] = (),
+    now: float,
+) -> None:
     """Check the signature of a callback.
 
     Args:
@@ -101,26 +105,52 @@ def verify(sign: Sign, job: Job, headers: Mapping[str, str], body: bytes, *, sec
         job: The job that the callback tells of.
         headers: Of the callback, names in lower case.
         body: Of the callback.
-        secret: The key that the provider and the receiver share.
+        secret: The secret that it was signed with, where the receiver has it.
+        keys: The provider's public keys, in place of the secret.
         now: The time, in unix seconds.
 
     Raises:
         SignatureInvalid: It is missing, wrong, or older than the contract's tolerance.
+        UsageError: No key can be made of the secret.
     """
-    delivery: dict[str, Any] = {"body": body.decode("utf-8", "replace")}
-    given = ""
+    given, told = _told_by_headers(sign, headers)
+    delivery = {**told["delivery"], "body": _text(body)}
+    if "timestamp" in delivery and not _is_near(str(delivery["timestamp"]), now, sign.tolerance_seconds):
+        raise SignatureInvalid(f"the callback's timestamp is not within {sign.tolerance_seconds:g} seconds of now")
+    scope = {"job": job, "delivery": delivery, "secret": _Secrets(told["secret"], secret)}
+    ours = keys or (receiver_key(sign, {**scope, "secret": _Secrets({}, secret)}),)  # no header says what the key is
+    if not any(fits(sign, key, scope, one) for key in ours for one in given):
+        raise NoKeyFits("the callback's signature is wrong")
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise SignatureInvalid("the callback's body is no text in UTF-8, and so not what was signed") from None
+
+
+def _told_by_headers(sign: Sign, headers: Mapping[str, str]) -> tuple[list[str], Mapping[str, dict[str, Json]]]:
+    """Return the signatures, and by root what else the headers of the signature say."""
+    given: list[str] = []
+    told: defaultdict[str, dict[str, Json]] = defaultdict(dict)
     for name, template in sign.headers:
         value = headers.get(name.lower())
         if value is None:
             raise SignatureInvalid(f'the callback lacks the header "{name}"')
-        reading = _read_header(name, template, value)
-        given = reading.get(("signature",), given)
-        delivery.update({str(path[1]): found for path, found in reading.items() if path[0] == "delivery"})
-    if "timestamp" in delivery and not _is_near(str(delivery["timestamp"]), now, sign.tolerance_seconds):
-        raise SignatureInvalid(f"the callback's timestamp is not within {sign.tolerance_seconds:g} seconds of now")
-    scope = {"job": job, "delivery": delivery, "secret": _OneSecret(secret)}
-    if not hmac.compare_digest(signature(sign, scope).encode(), str(given).encode()):
-        raise SignatureInvalid("the callback's signature is wrong")
+        several = sign.separator is not None and any(leaf.root == "signature" for leaf in _expressions(template))
+        for piece in value.split(sign.separator) if several else [value]:
+            for path, found in _read_header(name, template, piece).items():
+                if path[0] == "signature":
+                    given.append(str(found))
+                else:
+                    told[str(path[0])][str(path[-1])] = found
+    return given, told
+
+
+def _expressions(template: Template) -> list[Expression]:
+    parts = template.parts if isinstance(template, Text) else [getattr(template, "expression", None)]
+    return [part for part in parts if isinstance(part, Expression)]
 
 
 def _read_header(name: str, template: Template, value: str) -> Reading:
@@ -128,8 +158,8 @@ def _read_header(name: str, template: Template, value: str) -> Reading:
     reading: Reading = {}
     pairs: list[tuple[Template, Json]] = [(template, value)]
     if isinstance(template, Text):
-        found, leaves = template.match(value) or {}, (part for part in template.parts if isinstance(part, Expression))
-        pairs = [(Leaf(leaf, omit=False), found.get(leaf.text)) for leaf in leaves]
+        found = template.match(value) or {}
+        pairs = [(Leaf(leaf, omit=False), found.get(leaf.text)) for leaf in _expressions(template)]
     try:
         for node, inner in pairs:
             node.read(inner, reading, ())
@@ -145,11 +175,12 @@ def _is_near(timestamp: str, now: float, tolerance_seconds: float) -> bool:
         return False
 
 
-class _OneSecret(dict[str, str]):
-    """Whatever the contract calls the secret, it is this one."""
+class _Secrets(dict[str, Any]):
+    """What the headers tell; whatever else the contract calls a secret is the one that the receiver has."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, told: Mapping[str, Any], secret: str | None) -> None:
+        super().__init__(told)
         self._secret = secret
 
-    def get(self, name: str, default: Any = None) -> str:
-        return self._secret
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name, self._secret)

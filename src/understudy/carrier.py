@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import anyio.to_thread
 from starlette.types import Receive, Scope, Send
 
 from understudy.clock import Clock, Entry, SystemClock
-from understudy.contract.codecs import dump_json
 from understudy.errors import ClockExhausted, suggestion
-from understudy.lifecycle import Json
 from understudy.logbook import Logbook
 from understudy.roster import Role, Roster
-from understudy.wire import MAX_BODY_BYTES, Outcome, Reply, Request, Stream, Wait
+from understudy.wire import MAX_BODY_BYTES, Outcome, Reply, Request, Severed, Stream, Transmission, Wait, problem
 
 #: Result files that are drawn at one time; the others wait.
 MAX_DRAWING = 4
@@ -57,6 +56,16 @@ class Addresses:
         return f"http://{host}:{seen}" if seen else f"http://{host}", f"http://{host}:{self.asset_port}"
 
 
+class Line(Protocol):
+    """The connections of a server."""
+
+    def hang_up(self, client: tuple[str, int], *, reset: bool) -> None:
+        """End the connection of a client: by a TCP reset, or by closing it."""
+
+    def go_down(self, until: float) -> None:
+        """Stop listening until a moment of the providers' clock."""
+
+
 class Carrier:
     """Answers for the providers: below `/<provider>/`, or at the root under a provider's own host.
 
@@ -65,13 +74,15 @@ class Carrier:
         clock: By which waits end.
         log: Told of each request.
         addresses: Where the server listens.
+        line: Ends connections as nobody should.
     """
 
-    def __init__(self, roster: Roster, clock: Clock, log: Logbook, addresses: Addresses) -> None:
+    def __init__(self, roster: Roster, clock: Clock, log: Logbook, addresses: Addresses, line: Line) -> None:
         self._roster = roster
         self._clock = clock
         self._log = log
         self._addresses = addresses
+        self._line = line
         self._machine = SystemClock()  # how long we take is not a matter of the providers' clock
         self._drawing = asyncio.Semaphore(MAX_DRAWING)
         self._waiters: set[_Waiter] = set()
@@ -86,7 +97,7 @@ class Carrier:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._machine.now()
         role, request = self._addressed(scope)
-        outcome: Reply | Stream
+        outcome: Reply | Stream | Severed
         try:
             outcome = await self._outcome(role, request, receive)
         except (_Gone, asyncio.CancelledError):  # cancelled is who is still at work at the very end
@@ -98,7 +109,11 @@ class Carrier:
             outcome = problem(500, "a defect of Understudy", "Its log has the traceback. Please report it.")
         self._log.request(role, request, outcome, (self._machine.now() - began) * 1000)
         if isinstance(outcome, Stream):
-            await self._stream(outcome, receive, send)
+            await self._stream(outcome, scope, receive, send)
+        elif isinstance(outcome, Severed):
+            await self._sever(outcome, scope, receive)
+        elif outcome.transmission is not None:
+            await self._transmit(outcome, outcome.transmission, scope, receive, send)
         else:
             await _reply(outcome, send)
 
@@ -139,7 +154,7 @@ class Carrier:
 
     # --- what is answered ---
 
-    async def _outcome(self, role: Role | None, request: Request, receive: Receive) -> Reply | Stream:
+    async def _outcome(self, role: Role | None, request: Request, receive: Receive) -> Reply | Stream | Severed:
         if role is None:
             return self._nobodys(request)
         request.body = await _body(receive)
@@ -169,7 +184,37 @@ class Carrier:
         finally:
             entry.cancel()
 
-    async def _stream(self, stream: Stream, receive: Receive, send: Send) -> None:
+    # --- how it is sent ---
+
+    async def _sever(self, severed: Severed, scope: Scope, receive: Receive) -> None:
+        if severed.down_until is not None and not severed.refused:
+            self._line.go_down(severed.down_until)
+        await self._cut(scope, receive, reset=True)
+
+    async def _cut(self, scope: Scope, receive: Receive, *, reset: bool) -> None:
+        """End a connection, and see it gone: only then may a server be left without the rest of an answer."""
+        self._line.hang_up(scope["client"], reset=reset)
+        await receive()  # the body has been read, so there is nothing else to be told
+
+    async def _transmit(
+        self, reply: Reply, transmission: Transmission, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        headers = [*_encoded(reply.headers), (b"content-length", str(len(reply.body)).encode())]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        with self._waiter(receive) as waiter:
+            for chunk in transmission.chunks(reply.body):
+                if transmission.pause_seconds:
+                    with suppress(_Gone):
+                        await self._until(self._clock.now() + transmission.pause_seconds, waiter)
+                if self._stopping or waiter.gone:
+                    return
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if transmission.sent_bytes is None:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await self._cut(scope, receive, reset=transmission.reset)
+
+    async def _stream(self, stream: Stream, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _encoded(stream.headers)})
         with self._waiter(receive) as waiter:
             stream.wake = waiter.wake
@@ -177,7 +222,10 @@ class Carrier:
                 await self._frames(stream, waiter, send)
             finally:
                 stream.close()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if stream.broken:
+            await self._cut(scope, receive, reset=False)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _frames(self, stream: Stream, waiter: _Waiter, send: Send) -> None:
         silence = stream.keep_alive_seconds
@@ -273,9 +321,3 @@ async def _reply(reply: Reply, send: Send) -> None:
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Return headers as bytes; what a header cannot hold becomes a blank."""
     return [(name.lower().encode(), _CONTROLS.sub(" ", value).encode("latin-1", "replace")) for name, value in headers]
-
-
-def problem(status: int, title: str, detail: str, **more: Json) -> Reply:
-    """Return the stand-in's own answer: a problem document (RFC 9457), which no provider sends."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return Reply(status, [("content-type", "application/problem+json")], dump_json(body).encode(), error=title)

@@ -1,4 +1,4 @@
-"""The reference client, sync and async: two shells of a few lines around the flows."""
+"""The reference client for sync code: it does what the flows say."""
 
 from __future__ import annotations
 
@@ -6,132 +6,22 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 import httpx_sse
 
-from understudy.clock import Clock, SystemClock
+from understudy.clock import Clock
 from understudy.contract.model import Contract
-from understudy.errors import ProviderError, UnreadableReply, UsageError
-from understudy.exchange import Answer, Command, NoAnswer, Send, Sleep
-from understudy.flows import Flows
-from understudy.folders import find_provider
-from understudy.library import load_provider
+from understudy.exchange import REQUEST_TIMEOUT_SECONDS, Answer, Command, NoAnswer, Send, Sleep
 from understudy.lifecycle import Job, Json, Output
+from understudy.listening import Listening
+from understudy.shell import HTTP_ERRORS, ClientBase, Watched, add, arguments, no_answer, one
+
+if TYPE_CHECKING:
+    from understudy.inbox import Inbox
 
 T = TypeVar("T")
-
-# What httpx raises before a request has left this machine.
-_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-    UnicodeError,
-)
-
-#: What httpx raises.
-HTTP_ERRORS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
-
-
-class ClientBase:
-    """What both clients are made of; see `Client`."""
-
-    def __init__(
-        self,
-        provider: str | Contract,
-        *,
-        api_key: str,
-        base_url: str | None = None,
-        clock: Clock | None = None,
-        paths: Iterable[Path] = (),
-    ) -> None:
-        if not (api_key.isascii() and api_key.isprintable()):
-            raise UsageError("the key has a character that no header can carry, such as a line break at its end")
-        contract = provider if isinstance(provider, Contract) else load_provider(find_provider(provider, paths))[0]
-        self.contract = contract
-        self._clock = clock if clock is not None else SystemClock()
-        self._flows = Flows(contract, api_key=api_key, base_url=base_url)
-        self._built: tuple[Send, httpx.Request] | None = None
-
-    def read_callback(self, headers: Mapping[str, str], body: bytes, *, secret: str | None = None) -> Job:
-        """Read a callback that the provider has sent.
-
-        Args:
-            headers: The headers of the callback, in any case.
-            body: Its body, as it came.
-            secret: The key that the provider and you share; None where callbacks are not signed.
-
-        Returns:
-            The job, as far as the callback tells.
-
-        Raises:
-            SignatureInvalid: It was not signed with the secret, or too long ago.
-            UnreadableReply: It is nothing that this provider sends.
-        """
-        return self._flows.reader.callback(headers, body, secret=secret, now=self._clock.now())
-
-    def _request(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
-        """Return the request to send: a poll is the same one again, and building it costs as much as an answer."""
-        built = self._built  # what another thread puts there meanwhile must not be sent for this one
-        if built is None or built[0] != send:
-            built = self._built = send, http.build_request(**arguments(send))
-        return built[1]
-
-    def _submit(
-        self,
-        input: Mapping[str, Json],
-        model: str | None,
-        callback_url: str | None,
-        operation: str | None,
-        count: int | None,
-        timeout_seconds: float | None,
-    ) -> Generator[Command, Any, list[Job]]:
-        limit = self._flows.default_timeout_seconds if timeout_seconds is None else timeout_seconds
-        return self._flows.submit(
-            input,
-            model=model,
-            callback_url=callback_url,
-            operation=operation,
-            count=count,
-            timeout_seconds=limit,
-            now=self._clock.now,
-        )
-
-    def _wait(self, job: Job, timeout_seconds: float | None) -> Generator[Command, Any, Job]:
-        return self._flows.wait(job, timeout_seconds=timeout_seconds, now=self._clock.now)
-
-    def _answer(self, response: httpx.Response, body: bytearray) -> Answer:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-        return Answer(response.status_code, headers, bytes(body), self._clock.now())
-
-
-def one(jobs: list[Job]) -> Job:
-    if len(jobs) != 1:
-        raise UsageError(f"the request made {len(jobs)} jobs: call submit_many")
-    return jobs[0]
-
-
-def no_answer(error: Exception) -> NoAnswer:
-    return NoAnswer(f"{type(error).__name__}: {error}", sent=not isinstance(error, _NOT_SENT))
-
-
-@contextmanager
-def or_lost() -> Iterator[None]:
-    """Turn what a stream of events breaks with into errors of ours."""
-    try:
-        yield
-    except (*HTTP_ERRORS, NoAnswer) as error:
-        kind = UnreadableReply if isinstance(error, httpx_sse.SSEError) else ProviderError
-        raise kind(f"the stream of events was lost: {error}") from None
-
-
-def add(body: bytearray, chunk: bytes, most_bytes: int) -> None:
-    body += chunk
-    if len(body) > most_bytes:
-        raise NoAnswer(f"it is longer than {most_bytes:,} bytes", sent=True)
 
 
 class Client(ClientBase):
@@ -228,12 +118,14 @@ class Client(ClientBase):
         """
         return self._drive(self._flows.status(job))
 
-    def wait(self, job: Job, *, timeout_seconds: float | None = None) -> Job:
+    def wait(self, job: Job, *, timeout_seconds: float | None = None, inbox: Inbox | None = None) -> Job:
         """Poll a job at the provider's documented pace until it ends.
 
         Args:
             job: The job.
             timeout_seconds: The deadline; the contract's, or 600, by default.
+            inbox: Where the provider's callbacks come in. When one tells that the job has ended, the provider is asked
+                at once, and its answer counts; without one, it is asked only after a minute.
 
         Returns:
             The job, succeeded.
@@ -245,7 +137,37 @@ class Client(ClientBase):
             WaitTimeout: The deadline passed.
             ProviderError: The provider answered an error that does not pass.
         """
-        return self._drive(self._wait(job, timeout_seconds))
+        return self._drive(self._wait(self._waiting(job, timeout_seconds, inbox)))
+
+    def follow(self, job: Job, *, timeout_seconds: float | None = None) -> Job:
+        """Wait for the end of a job by the provider's stream of events, and where there is none, or it fails, by polls.
+
+        Args:
+            job: The job.
+            timeout_seconds: The deadline of both together; as that of `wait`.
+
+        Returns:
+            The job, succeeded; it raises what `wait` raises.
+
+        Example:
+            >>> import understudy
+            >>> fake = understudy.Fake("oxen")
+            >>> client = understudy.Client("oxen", api_key="key", http=fake.client(), clock=fake.clock)
+            >>> job = client.submit({"prompt": "a lighthouse"}, model="google-nano-banana-pro")
+            >>> client.follow(job).state
+            <State.SUCCEEDED: 'succeeded'>
+            >>> [exchange.operation for exchange in fake.journal.exchanges]
+            ['enqueue', 'events', 'getGeneration']
+        """
+        waiting = self._waiting(job, timeout_seconds)
+        if self._can_follow(job):
+            with Listening(waiting, self._clock) as ear, self._opened(job, ear.patience) as response:
+                response.stream = Watched(response.stream, ear.look)
+                self._drive(self._look(waiting))  # the job may have ended before, and there is no replay
+                jobs = self._told(response)
+                while not waiting.job.terminal:
+                    ear.hear(next(jobs, None))
+        return self._drive(self._wait(waiting))
 
     def run(
         self,
@@ -295,20 +217,48 @@ class Client(ClientBase):
             ...     next(events).state
             <State.SUCCEEDED: 'succeeded'>
         """
-        send = self._flows.subscription(job)
-        with ExitStack() as stack:
-            with or_lost():
-                response = stack.enter_context(self._http.stream(**arguments(send), follow_redirects=False))
-                if not response.is_success:
-                    raise self._flows.unsubscribed(self._read(response, send))
+        with self._opened(job) as response:
             yield self._told(response)
 
+    @contextmanager
+    def _opened(self, job: Job | None, patience: float = REQUEST_TIMEOUT_SECONDS) -> Iterator[httpx.Response]:
+        send = self._flows.subscription(job, patience)
+        with ExitStack() as stack:
+            with self._or_lost():
+                response = stack.enter_context(self._http.stream(**arguments(send), follow_redirects=False))
+                if not response.is_success:
+                    raise self._flows.unsubscribed(self._read(response, send, self._clock.now()))
+            yield response
+
     def _told(self, response: httpx.Response) -> Iterator[Job]:
-        with or_lost():
+        with self._or_lost():
             for event in httpx_sse.EventSource(response).iter_sse():
                 told = self._flows.reader.event(event.event, event.data)
                 if told is not None:
                     yield told
+
+    def read_callback(
+        self, headers: Mapping[str, str], body: bytes, *, secret: str | None = None, jwks: Json | bytes = None
+    ) -> Job:
+        """Read a callback that the provider has sent.
+
+        Args:
+            headers: The headers of the callback, in any case.
+            body: Its body, as it came.
+            secret: The key that the provider and you share; None where callbacks are not signed.
+            jwks: The provider's public keys, as a JWK Set, a JWK, or the bytes of a key. Without them, and without a
+                secret, the client asks a provider that publishes its keys, and once more when none of them fits.
+
+        Returns:
+            The job, as far as the callback tells.
+
+        Raises:
+            SignatureInvalid: It was not signed with the secret or one of the keys, or too long ago.
+            UnreadableReply: It is nothing that this provider sends.
+            ProviderError: The keys could not be fetched.
+            UsageError: The provider does not sign so, or what was passed is no key.
+        """
+        return self._drive(self._read_callback(headers, body, secret, jwks))
 
     def download(self, output: Output) -> bytes:
         """Return the bytes of a result file.
@@ -339,17 +289,18 @@ class Client(ClientBase):
         if isinstance(command, Sleep):
             self._clock.sleep(command.seconds)
             return None
+        began = self._clock.now()
         try:
             request = self._request(self._http, command)
             with closing(self._http.send(request, stream=True, follow_redirects=False)) as response:
-                return self._read(response, command)
+                return self._read(response, command, began)
         except HTTP_ERRORS as error:
             raise no_answer(error) from error
 
-    def _read(self, response: httpx.Response, send: Send) -> Answer:
+    def _read(self, response: httpx.Response, send: Send, began: float) -> Answer:
         body = bytearray()
         for chunk in response.iter_bytes():
-            add(body, chunk, send.most_bytes)
+            add(body, chunk, send, self._clock.now() - began)
         return self._answer(response, body)
 
     def close(self) -> None:
@@ -364,13 +315,3 @@ class Client(ClientBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def arguments(send: Send) -> dict[str, Any]:
-    return {
-        "method": send.method,
-        "url": send.url,
-        "headers": list(send.headers),
-        "content": send.body or None,
-        "timeout": send.timeout_seconds,
-    }

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from understudy.behaviour import Plan, with_outcome
-from understudy.call import Answered, Backstage, Call, plain, refused, violations
+from understudy.call import Backstage, Call, plain, refused, violations
 from understudy.contract.expressions import Expression
 from understudy.contract.loader import pointer_parts
 from understudy.contract.model import Create
 from understudy.contract.validation import Violation
-from understudy.lifecycle import Job
+from understudy.lifecycle import Job, State
 from understudy.media import draw
 from understudy.mint import mint
+from understudy.plan import Plan, with_outcome
 from understudy.store import Play
-from understudy.wire import Outcome, Reply, Wait
+from understudy.wire import Answered, Outcome, Reply, Wait
 
 #: Jobs that one request can make.
 MAX_JOBS_PER_REQUEST = 100
@@ -38,11 +38,12 @@ def create(back: Backstage, call: Call) -> Outcome:
         rule = call.job_type.errors.find(plan.error, call.operation.id, {**call.scope, "job": drafts[0]})
         if rule is None or rule.committed != "yes":
             raise Answered(plan.error)
-    if not call.account.ledger.covers(cost, count):
+    if not call.account.ledger.covers(cost, count) or (call.balance is not None and cost * count > call.balance):
         raise Answered("credits")
     _check_concurrency(back, call, count)
     if found:
-        plan = replace(plan, failure="invalid", message=_late_message(call, found[0]))
+        timeline = with_outcome(plan.timeline or (), "invalid")
+        plan = replace(plan, timeline=timeline, failure="invalid", message=_late_message(call, found[0]))
     plays = [_commit(back, call, group, plan, job, cost) for job in drafts]
     if plan.error is not None:
         raise Answered(plan.error, job=plays[0].job)
@@ -84,14 +85,18 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
 
 
 def _plan(back: Backstage, call: Call, job: Job) -> Plan:
-    """Decide how a job goes: what a test has asked for, else what the scenario tells, else the usual."""
+    """Decide how a job goes: as a test has asked for, else as the scenario tells, else as usual; faults change it."""
     call.account.creates += 1
+    plan = Plan()
     if back.next_plans:
-        return back.next_plans.popleft()
-    scenario = back.scenario
-    if scenario is not None and scenario.selects({**call.scope, "job": job}, call.account.creates):
-        return scenario.plan
-    return Plan()
+        plan = back.next_plans.popleft()
+    elif call.story is not None and call.story.selects({**call.scope, "job": job}, call.account.creates):
+        plan = call.story.plan
+    timeline = plan.timeline or back.behaviour.timeline
+    plan = replace(plan, timeline=with_outcome(timeline, plan.failure))
+    for fault in call.faults:
+        plan = fault.plan(plan, call.job_type.words.shown(State.SUCCEEDED))
+    return plan
 
 
 def _price(call: Call, job: Job) -> float:
@@ -125,11 +130,12 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
         job_type=call.job_type,
         create=group,
         plan=plan,
-        steps=deque(with_outcome(plan.timeline or back.behaviour.timeline, plan.failure)),
+        steps=deque(plan.timeline or ()),
         visible_at=now + (back.behaviour.visible_after_seconds if hidden is None else hidden),
         server_url=call.request.server_url,
         asset_url=call.request.asset_url,
         request=call.view,
+        story=call.story,
     )
     back.stage.begin(play)
     return play

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from understudy.contract.model import Create
 from understudy.errors import UsageError
 from understudy.fake import Fake
 from understudy.folders import provider_names
-from understudy.journal import Entry, Exchange, Transition
+from understudy.journal import Exchange, described, short
 from understudy.lifecycle import Job, Json
 from understudy.receiver import Receiver
 from understudy.wire import RequestView
@@ -38,7 +39,8 @@ def run(folder: Path, *, providers: list[str] | None = None) -> int:
             fake = stack.enter_context(Fake(name))
             receiver = stack.enter_context(Receiver())
             _Story(fake, receiver, folder).tell()
-    print("\nNext: `understudy serve` plays them live on 127.0.0.1:4010; the README shows the rest.")
+    called = sys.argv[0] if Path(sys.argv[0]).stem == "understudy" else "python -m understudy"
+    print(f"\nNext: `{called} serve` plays them live on 127.0.0.1:4010; the README shows the rest.")
     return 0
 
 
@@ -81,7 +83,7 @@ class _Story:
         for callback in self._receiver.received:
             told = self._client.read_callback(callback.headers, callback.body, secret=self._secret())
             how = "its signature is right" if self._secret() is not None else "it is not signed"
-            self._line(None, "callback", f"says {told.state} of job {_short(told.id)}; {how}")
+            self._line(None, "callback", f"says {told.state} of job {short(told.id)}; {how}")
         return job
 
     def _by_event(self, sample: _Sample) -> Job:
@@ -91,7 +93,7 @@ class _Story:
             self._catch_up()
             told = next(events)
             self._catch_up()
-        self._line(None, "event", f"says {told.state} of job {_short(told.id)}; it came on the stream")
+        self._line(None, "event", f"says {told.state} of job {short(told.id)}; it came on the stream")
         job = self._client.wait(job)
         self._catch_up()
         return job
@@ -100,7 +102,7 @@ class _Story:
         callback = self._fake.contract.job_type.callback
         if callback is None or callback.sign is None:
             return None
-        return callback.sign.key.text_value({"secret": self._fake.provider.behaviour.secrets}) or None
+        return callback.sign.key.raw({"secret": self._fake.provider.behaviour.secrets}) or None
 
     def _catch_up(self) -> None:
         """Print what the journal has noted since the last time."""
@@ -110,7 +112,7 @@ class _Story:
         # a create is noted once it is answered, after the job's first state: here it comes first
         for entry in sorted(entries, key=lambda entry: (entry.at, not isinstance(entry, Exchange))):
             if entry not in polls:
-                self._line(entry.at, *_described(entry))
+                self._line(entry.at, *described(entry))
         if polls:
             times = "once" if len(polls) == 1 else f"{len(polls)} times"
             self._line(None, "client", f"polled {times}, at the provider's documented pace")
@@ -133,22 +135,6 @@ class _Story:
     def _line(self, at: float | None, who: str, what: str) -> None:
         when = "" if at is None else f"{at - self._began:6.1f} s"
         print(f"{when:>8}  {who:<9} {what}", flush=True)
-
-
-def _described(entry: Entry) -> tuple[str, str]:
-    match entry:
-        case Exchange():
-            jobs = f" → job {', '.join(map(_short, entry.jobs))}" if entry.jobs else ""
-            return "client", f"{entry.method} {entry.path} {entry.status}{jobs}"
-        case Transition():
-            return "provider", f"job {_short(entry.job_id)} is {entry.state} ({entry.status!r})"
-        case _:
-            answer = f"answered {entry.status}" if entry.status is not None else entry.note
-            return "provider", f"calls back {entry.url}: {answer}"
-
-
-def _short(job_id: str) -> str:
-    return job_id if len(job_id) <= 12 else f"{job_id[:8]}…"
 
 
 def _sample(fake: Fake) -> _Sample:

@@ -20,9 +20,9 @@ ClockExhausted              (a BaseException) code under test waits for what can
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from understudy.lifecycle import Job
@@ -98,6 +98,52 @@ class SignatureInvalid(UnderstudyError):
     """A callback whose signature is missing, wrong or stale: it is not the provider's."""
 
 
+class _Advice(NamedTuple):
+    """Whose fault an error is, and what they can do."""
+
+    fault: str
+    remedy: str
+
+
+_YOURS, _PROVIDERS, _NETWORKS = "yours", "the provider's", "the network's, between you and the provider"
+_MEND = _Advice(_YOURS, "Mend the request.")
+_LATER = _Advice(_PROVIDERS, "Ask again later, or ask its support.")
+_REACH = _Advice(_NETWORKS, "See that it can be reached.")
+
+# By named error; where an error has no name that stands here, HTTP's own words name it.
+_ADVICE: Mapping[str, _Advice] = {
+    "unauthorized": _Advice(_YOURS, "Check the key."),
+    "unsupportedMediaType": _MEND,
+    "tooLarge": _MEND,
+    "malformed": _MEND,
+    "unknownModel": _MEND,
+    "invalid": _MEND,
+    "notFound": _Advice(_YOURS, "Check the id, and that the key is of the same account."),
+    "methodNotAllowed": _MEND,
+    "unknownPath": _MEND,
+    "credits": _Advice(_YOURS, "Top up the account."),
+    "rateLimited": _Advice(_YOURS, "Wait {pause}."),
+    "expired": _Advice(_YOURS, "Come sooner."),
+    "serverError": _LATER,
+}
+_BY_STATUS: Mapping[int, _Advice] = {
+    401: _ADVICE["unauthorized"],
+    402: _ADVICE["credits"],
+    403: _ADVICE["unauthorized"],
+    404: _ADVICE["notFound"],
+    408: _REACH,
+    429: _ADVICE["rateLimited"],
+}
+
+
+def _advice(name: str | None, status: int | None) -> _Advice:
+    """Return whose fault an error of that name, or of that HTTP status, is; without either nothing was answered."""
+    if status is None:
+        return _ADVICE.get(name or "", _REACH)
+    by_status = _BY_STATUS.get(status, _MEND if 400 <= status < 500 else _LATER)
+    return _ADVICE.get(name or "", by_status)
+
+
 class ClientError(UnderstudyError):
     """What the reference client met.
 
@@ -109,9 +155,13 @@ class ClientError(UnderstudyError):
         provider_message: The provider's own text.
         job: The job as last seen, where there is one.
         retry_after_seconds: What the provider asked to wait, in seconds.
+        fault: Whose it is: yours, the provider's, or that of the network between.
+        remedy: Whether a job may exist, and what to do.
     """
 
+    fault = ""  # where the kind of error does not tell, its name and status do
     remedy = ""
+    _advised = False  # whether they tell what to do, too
 
     def __init__(
         self,
@@ -123,6 +173,8 @@ class ClientError(UnderstudyError):
         provider_message: str | None = None,
         job: Job | None = None,
         retry_after_seconds: float | None = None,
+        meant_status: int | None = None,  # what the contract gives to the error, whatever it came with
+        unit: str = "",  # of what jobs cost
     ) -> None:
         self.what = what
         self.operation = operation
@@ -131,23 +183,35 @@ class ClientError(UnderstudyError):
         self.provider_message = provider_message
         self.job = job
         self.retry_after_seconds = retry_after_seconds
+        self._unit = unit
+        self._blame(_advice(name, status_code if meant_status is None else meant_status))
         super().__init__(self._text())
+
+    def _blame(self, advice: _Advice) -> None:
+        self.fault = self.fault or advice.fault
+        if self._advised:
+            pause = "a while" if self.retry_after_seconds is None else f"{self.retry_after_seconds:g} seconds"
+            self.remedy = f"{advice.remedy.format(pause=pause)} {self.remedy}"
 
     def _text(self) -> str:
         where = [f"in {self.operation}"] if self.operation else []
         if self.job is not None:
             where.append(f"job {self.job.id} is {self.job.state} ({self.job.status!r})")
+            cost = self.job.spent if self.job.spent is not None else self.job.cost
+            where += [f"cost: {cost:.10g} {self._unit}".rstrip()] if cost is not None else []
         got = [f"HTTP {self.status_code}"] if self.status_code is not None else []
         got += [self.name] if self.name else []
         got += [f'"{self.provider_message}"'] if self.provider_message else []
-        lines = [self.what, ", ".join(where), f"got: {' · '.join(got)}" if got else "", self.remedy]
-        return "\n  ".join(line for line in lines if line)
+        blame = f"The fault is {self.fault}. {self.remedy}".rstrip()
+        lines = [self.what, ", ".join(where), f"got: {' · '.join(got)}" if got else "", blame]
+        return "\n  ".join(" ".join(line.splitlines()) for line in lines if line)
 
 
 class Refused(ClientError):
     """The create was refused for certain: there is no job and nothing was charged."""
 
     remedy = "No job was made and nothing was charged."
+    _advised = True
 
 
 class OutcomeUnknown(ClientError):
@@ -159,33 +223,50 @@ class OutcomeUnknown(ClientError):
 class ProviderError(ClientError):
     """An operation other than a create answered an error."""
 
+    remedy = "It made no job and ended none."
+    _advised = True
+
 
 class UnreadableReply(ClientError):
     """The provider's answer is not what its contract says."""
 
-    remedy = "Either the contract is out of date or something between you and the provider answered instead."
+    fault = "the provider's, or the network's"
+    remedy = (
+        "Either the contract is out of date or something between you and the provider answered instead; "
+        "a job that you have goes on."
+    )
 
 
 class WaitTimeout(ClientError):
     """The deadline passed and the job is still active."""
 
+    fault = "the provider's, if the deadline was long enough"
     remedy = "The job goes on at the provider: wait again with a later deadline, or cancel it."
 
 
 class JobEnded(ClientError):
     """The job ended without a result; `job` says how."""
 
+    fault = "yours or the provider's"
+    remedy = "The job has ended."
+
 
 class JobFailed(JobEnded):
     """The job failed; `job.error` has the provider's code and text."""
+
+    remedy = "The job has ended: if it is the input that its text speaks of, mend that before you make another."
 
 
 class JobCancelled(JobEnded):
     """The job was cancelled."""
 
+    remedy = "The job has ended: if it was not you who cancelled it, make another."
+
 
 class JobExpired(JobEnded):
     """The job, or its result, is no longer kept."""
+
+    remedy = "The job has ended, and what came of it is gone: ask sooner the next time."
 
 
 class ClockExhausted(BaseException):

@@ -18,6 +18,9 @@ from understudy.errors import UsageError
 from understudy.lifecycle import Json
 from understudy.wire import RequestView
 
+#: The pause before the first repetition that nobody has asked for, in seconds; it doubles from there.
+FIRST_PAUSE_SECONDS = 1.0
+
 #: The longest pause between two tries that nobody has asked for, in seconds.
 MAX_PAUSE_SECONDS = 300.0
 
@@ -30,16 +33,23 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 #: A larger result file is not read.
 MAX_DOWNLOAD_BYTES = 256 * 1024 * 1024
 
+#: A result file that takes longer is not read to its end, in seconds.
+MAX_DOWNLOAD_SECONDS = 600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request and give back the answer."""
+    """Send a request and give back the answer.
+
+    `timeout_seconds` is for each step of it, such as the next piece of the body; `most_seconds` for all of them.
+    """
 
     method: str
     url: str = field(repr=False)  # this and the next may carry the key
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes
     timeout_seconds: float
+    most_seconds: float
     most_bytes: int = MAX_REPLY_BYTES
 
 
@@ -144,7 +154,7 @@ class Writer:
                 body = dump_json(request.body).encode()
         except (TypeError, ValueError) as error:
             raise UsageError(f"the request to {operation.id} cannot be written: {error}") from None
-        return Send(operation.method, url, tuple(headers), body, timeout_seconds)
+        return Send(operation.method, url, tuple(headers), body, timeout_seconds, timeout_seconds)
 
     def fetch(self, url: str) -> Send:
         """Return the request for a result file; the key goes along only where the contract asks for it."""
@@ -154,7 +164,8 @@ class Writer:
             home.append(str(assets.url.parts[0]))
         ours = any(_origin(url) == _origin(place) for place in home)
         headers = self._key_headers(self._contract.operations) if assets and assets.needs_key and ours else ()
-        return Send("GET", url, tuple(headers), b"", REQUEST_TIMEOUT_SECONDS, MAX_DOWNLOAD_BYTES)
+        limits = REQUEST_TIMEOUT_SECONDS, MAX_DOWNLOAD_SECONDS, MAX_DOWNLOAD_BYTES
+        return Send("GET", url, tuple(headers), b"", *limits)
 
     def without_key(self, text: str) -> str:
         """Return a text of the provider's: some repeat a key that they refuse, and no error may show it."""
@@ -202,6 +213,8 @@ def succeeded(view: View, answer: Answer, scope: Mapping[str, Any]) -> bool:
 def retry_after(answer: Answer) -> float | None:
     """Return the Retry-After of an answer in seconds, given as seconds or as an HTTP date (RFC 9110, 10.2.3)."""
     text = answer.headers.get("retry-after", "").strip()
+    if not text:
+        return None
     if text.isdecimal():
         return float(text)
     try:

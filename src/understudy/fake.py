@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.callback import Delivery
 from understudy.clock import Clock, VirtualClock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
 from understudy.contract.operations import Security
+from understudy.errors import UsageError, suggestion
 from understudy.folders import find_provider
 from understudy.journal import Journal
 from understudy.ledger import Ledger
 from understudy.library import load_provider
-from understudy.lifecycle import Job, State, Step
+from understudy.lifecycle import Job, Json, State, Step
+from understudy.post import Post
 from understudy.provider import Provider
-from understudy.reach import NOT_SENT, refusal, tls
+from understudy.trouble import fault_rule
 from understudy.wire import Outcome, Request
 
 if TYPE_CHECKING:
     import httpx
+    from starlette.types import ASGIApp
 
     from understudy.transport import FakeTransport
 
 #: The key that the clients of a fake send unless told otherwise.
 API_KEY = "understudy-key"
+
+# How often a clock that runs by itself is looked at, in its seconds.
+_LOOK_SECONDS = 0.05
 
 
 class Fake:
@@ -41,6 +46,7 @@ class Fake:
         balance: What accounts start with, in the contract's unit; None for what the behaviour file says.
         paths: Folders with `contracts/` and `fakes/` to look in before the working directory.
         allow_callbacks: Hosts that callbacks may be sent to beside loopback.
+        callback_app: An ASGI application that gets every callback, whatever its address; no socket is opened.
 
     Raises:
         UsageError: There is no such provider, scenario or transport.
@@ -66,11 +72,11 @@ class Fake:
         balance: float | None = None,
         paths: Iterable[Path] = (),
         allow_callbacks: Iterable[str] = (),
+        callback_app: ASGIApp | None = None,
     ) -> None:
         contract, behaviour = load_provider(find_provider(provider, paths))
         self.clock: Clock = clock if clock is not None else VirtualClock()
-        self._allowed = frozenset(host.lower() for host in allow_callbacks)
-        self._sender: httpx.Client | None = None
+        self._post = Post(allow_callbacks, callback_app)
         self._balance = balance
         self._provider = Provider(
             contract,
@@ -80,7 +86,7 @@ class Fake:
             scenario=scenario,
             errors=errors,
             balance=balance,
-            send=self._send,
+            send=self._post.send,
         )
 
     # --- ways in ---
@@ -174,6 +180,89 @@ class Fake:
             visible_after_seconds=visible_after_seconds,
         )
 
+    def fault(
+        self,
+        name: str,
+        /,
+        *,
+        on: str | None = None,
+        nth: int = 1,
+        times: int | None = 1,
+        **parameters: Json,
+    ) -> None:
+        """Have something go wrong.
+
+        Args:
+            name: The fault, such as `answer-lost`; `docs/faults.md` lists them.
+            on: What it strikes, such as `status`; None for what it usually does.
+            nth: Which request, counted from now.
+            times: How many from there on; None for all.
+            **parameters: The fault's own, such as `seconds`.
+
+        Raises:
+            UsageError: There is no such fault, it does not strike there, or it has no such parameter.
+
+        Example:
+            >>> import httpx, understudy
+            >>> fake = understudy.Fake("kie")
+            >>> fake.fault("answer-lost")
+            >>> try:
+            ...     fake.client().post("/api/v1/jobs/createTask", json={
+            ...         "model": "nano-banana-pro", "input": {"prompt": "a lighthouse"}})
+            ... except httpx.ReadError:
+            ...     len(fake.jobs)
+            1
+        """
+        self._provider.arm(fault_rule(name, on, parameters, nth=nth, times=times))
+
+    def wait_for(
+        self, job_id: str, state: State | None = None, *, delivery: bool = False, timeout_seconds: float = 600.0
+    ) -> Job:
+        """Let time pass until a job is where a test wants it.
+
+        Args:
+            job_id: The job.
+            state: The state that it is to be in; None for any that is terminal.
+            delivery: Whether a callback about it is to be delivered then, too.
+            timeout_seconds: For how long at most, by the fake's clock.
+
+        Returns:
+            The job.
+
+        Raises:
+            UsageError: There is no such job, or it was not so in that time.
+        """
+        deadline = self.clock.now() + timeout_seconds
+        while not self._is_so(job_id, state, delivery=delivery):
+            due, left = self.clock.next_due(), deadline - self.clock.now()
+            if left <= 0 or (due is None and isinstance(self.clock, VirtualClock)):
+                raise UsageError(self._not_so(job_id, state, timeout_seconds, delivery=delivery))
+            step = left if due is None else max(due - self.clock.now(), 0.0)
+            if isinstance(self.clock, VirtualClock):
+                self.clock.sleep(min(step, left))
+            else:
+                self.clock.sleep(min(step, left, _LOOK_SECONDS))
+                self.clock.run_due()
+        return self.jobs[job_id]
+
+    def _is_so(self, job_id: str, state: State | None, *, delivery: bool) -> bool:
+        if job_id not in self._provider.plays:
+            raise UsageError(f'there is no job "{job_id}"; {suggestion(job_id, self._provider.plays)}')
+        job = self._provider.plays[job_id].job
+        there = job.terminal if state is None else job.state is state
+        attempts = self.journal.attempts if delivery else ()
+        return there and (not delivery or any(one.job_id == job_id and one.delivered for one in attempts))
+
+    def _not_so(self, job_id: str, state: State | None, seconds: float, *, delivery: bool) -> str:
+        job = self.jobs[job_id]
+        tried = [attempt for attempt in self.journal.attempts if attempt.job_id == job_id]
+        last = f", the last: {tried[-1].note or tried[-1].status}" if tried else ""
+        wanted = ("terminal" if state is None else str(state)) + (" and told of" if delivery else "")
+        return (
+            f"job {job_id} was not {wanted} within {seconds:g} seconds\n"
+            f"  it is {job.state} ({job.status!r}), and {len(tried)} callbacks were tried{last}"
+        )
+
     def reset(self) -> None:
         """Forget jobs, accounts, files and journal; the time stays."""
         self._provider.reset()
@@ -209,35 +298,11 @@ class Fake:
         """Return the money of the account of a key."""
         return self._provider.accounts.of_key(api_key).ledger
 
-    # --- callbacks ---
-
-    def _send(self, delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
-        """Send a callback over a real socket, to an address that may be called."""
-        reason = refusal(delivery.url, self._allowed)
-        if reason is not None:
-            done(None, f"{NOT_SENT}: {reason}")
-            return
-        import httpx
-
-        if self._sender is None:
-            self._sender = httpx.Client(trust_env=False, verify=tls())
-        try:
-            reply = self._sender.post(
-                delivery.url,
-                headers=[(name.encode(), value.encode()) for name, value in delivery.headers],
-                content=delivery.body,
-                timeout=delivery.timeout_seconds,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            done(None, f"no answer: {type(error).__name__}")
-        else:
-            done(reply.status_code, "")
+    # --- its life ---
 
     def close(self) -> None:
         """Close what the fake has opened to send callbacks."""
-        if self._sender is not None:
-            self._sender.close()
-            self._sender = None
+        self._post.close()
 
     def __enter__(self) -> Fake:
         return self

@@ -30,6 +30,7 @@ class Found:
         expired: Whether the link is no longer good.
         job_type: The kind of job whose contract says how that is told.
         account: The name of the account that the file belongs to; empty where anybody may fetch it.
+        play: The job whose result it is; None for an upload.
     """
 
     content: bytes
@@ -37,6 +38,7 @@ class Found:
     expired: bool
     job_type: JobType
     account: str = ""
+    play: Play | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Files:
             if picture is not None:
                 expired = self._clock.now() > _good_until(play, assets, query)
                 account = play.account.name if assets.needs_key else ""
-                return Found(b"" if expired else draw(picture), picture.media_type, expired, job_type, account)
+                return Found(b"" if expired else draw(picture), picture.media_type, expired, job_type, account, play)
         return None
 
     def clear(self) -> None:
@@ -117,7 +119,9 @@ def _good_until(play: Play, assets: Assets, query: Mapping[str, str]) -> float:
     renewed = query.get(EXPIRES, "")
     if renewed.isdecimal():
         return float(renewed)
-    return float("inf") if assets.lifetime_seconds is None else (play.job.ended_at or 0) + assets.lifetime_seconds
+    lifetime = play.plan.link_lifetime_seconds
+    lifetime = assets.lifetime_seconds if lifetime is None else lifetime
+    return float("inf") if lifetime is None else (play.job.ended_at or 0) + lifetime
 
 
 def path_of(url: Text) -> Text:

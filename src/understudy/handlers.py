@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
-from understudy.call import Answered, Backstage, Call, checked
+from understudy.call import Backstage, Call, checked
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Place, first_value
 from understudy.contract.validation import Violation
@@ -15,9 +15,10 @@ from understudy.files import EXPIRES, UploadedFile, below_host
 from understudy.lifecycle import Json
 from understudy.media import draw, picture
 from understudy.mint import mint
+from understudy.signatures import jwk_set
 from understudy.stage import moved
 from understudy.store import Play
-from understudy.wire import Outcome, Part, Stream
+from understudy.wire import Answered, Outcome, Part, Reply, Stream
 
 
 def _play_of(back: Backstage, call: Call, place: Place) -> Play:
@@ -165,6 +166,15 @@ def plain(back: Backstage, call: Call) -> Outcome:
     return call.reply(call.job_type.replies[call.operation.id], None)
 
 
+def jwks(back: Backstage, call: Call) -> Outcome:
+    """Publish the key that callbacks are verified with."""
+    callback = call.job_type.callback
+    assert callback is not None  # or nobody were routed here
+    assert callback.sign is not None
+    checked(call)
+    return Reply.of_json(200, [], jwk_set(callback.sign, call.scope), operation=call.operation.id)
+
+
 def unclaimed(back: Backstage, call: Call) -> Outcome:
     """Answer an operation that the document has and no part of `x-jobs` claims."""
     checked(call)
@@ -184,4 +194,5 @@ HANDLERS: Mapping[str, Handler] = {
     "renew": renew,
     "files": upload,
     "replies": plain,
+    "jwks": jwks,
 }

@@ -25,7 +25,7 @@ class Exchange:
         method: In capitals.
         path: Below the provider.
         operation: The operationId, or None for a path that leads nowhere.
-        status: The HTTP status of the answer.
+        status: The HTTP status of the answer, or None where there was none.
         error: The named error, where it was one.
         jobs: The ids of the jobs that it was about.
         request_body: What was sent.
@@ -37,7 +37,7 @@ class Exchange:
     method: str
     path: str
     operation: str | None
-    status: int
+    status: int | None
     error: str | None
     jobs: tuple[str, ...]
     request_body: bytes
@@ -77,7 +77,24 @@ class Attempt:
     note: str = ""
 
 
-Entry = Exchange | Transition | Attempt
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault struck.
+
+    Attributes:
+        at: When, in unix seconds.
+        fault: Its name.
+        on: The part of `x-jobs` that it struck.
+        job_id: The job that it was about, where that is known.
+    """
+
+    at: float
+    fault: str
+    on: str
+    job_id: str | None
+
+
+Entry = Exchange | Transition | Attempt | Struck
 
 
 class Journal:
@@ -104,6 +121,13 @@ class Journal:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def timeline(self) -> str:
+        """Return all of it as text, one line for each entry: requests, states, deliveries and faults, as they came."""
+        entries = list(self)
+        began = entries[0].at if entries else 0.0
+        rows = [(f"{entry.at - began:8.1f} s", *described(entry)) for entry in entries]
+        return "\n".join(f"{at}  {who:<9} {what}" for at, who, what in rows)
+
     @property
     def exchanges(self) -> list[Exchange]:
         """The requests and their answers."""
@@ -119,7 +143,33 @@ class Journal:
         """The attempts to deliver callbacks."""
         return [entry for entry in self if isinstance(entry, Attempt)]
 
+    @property
+    def faults(self) -> list[Struck]:
+        """The faults that struck."""
+        return [entry for entry in self if isinstance(entry, Struck)]
+
 
 def kept(body: bytes) -> bytes:
     """Return as much of a body as the journal keeps."""
     return body[:MAX_BODY_BYTES]
+
+
+def described(entry: Entry) -> tuple[str, str]:
+    """Return who did something, and what."""
+    match entry:
+        case Exchange():
+            jobs = f" → job {', '.join(map(short, entry.jobs))}" if entry.jobs else ""
+            answer = "no answer" if entry.status is None else " ".join(filter(None, (str(entry.status), entry.error)))
+            return "client", f"{entry.method} {entry.path} {answer}{jobs}"
+        case Transition():
+            return "provider", f"job {short(entry.job_id)} is {entry.state} ({entry.status!r})"
+        case Attempt():
+            told = f"answered {entry.status}" if entry.status is not None else entry.note
+            return "provider", f"calls back {entry.url}: {told}"
+        case _:
+            return "fault", f"{entry.fault} strikes {entry.on}"
+
+
+def short(job_id: str) -> str:
+    """Return as much of an id as tells jobs apart for a person."""
+    return job_id if len(job_id) <= 12 else f"{job_id[:8]}…"

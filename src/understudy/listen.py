@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from understudy.clock import SystemClock
 from understudy.errors import UsageError
@@ -20,6 +23,19 @@ _LOOK_SECONDS = 0.005
 
 # Connections that wait to be accepted; as uvicorn has it.
 _BACKLOG = 2048
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that can end as none should."""
+
+    def hang_up(self, *, reset: bool) -> None:
+        """End: by a TCP reset, or by closing when all that was sent has gone."""
+        if not reset:
+            self.transport.close()
+            return
+        with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that abort resets
+        self.transport.abort()
 
 
 class Server(uvicorn.Server):
@@ -43,6 +59,22 @@ class Server(uvicorn.Server):
             with suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._asked.wait()
+
+    def hang_up(self, client: tuple[str, int], *, reset: bool) -> None:
+        """End the connection of a client: by a TCP reset, or by closing it when all that was sent has gone."""
+        for connection in self._connections():
+            if connection.client == client:
+                connection.hang_up(reset=reset)
+
+    def stop_listening(self) -> None:
+        """Refuse connections, and reset those that there are."""
+        for server in self.servers:
+            server.close()
+        for connection in self._connections():
+            connection.hang_up(reset=True)
+
+    def _connections(self) -> list[Connection]:
+        return [connection for connection in self.server_state.connections if isinstance(connection, Connection)]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

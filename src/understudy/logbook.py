@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from understudy import journal
 from understudy.clock import Clock
-from understudy.journal import Attempt, Transition
+from understudy.journal import Attempt, Struck, Transition
 from understudy.roster import Role
-from understudy.wire import Outcome, Reply, Request
+from understudy.wire import Outcome, Reply, Request, Severed
 
 _LONGEST_PATH = 120
 _LONGEST_ID = 12
@@ -52,6 +52,8 @@ class Logbook:
         if isinstance(outcome, Reply):
             told = outcome.jobs
             parts[1:] = [f"{outcome.status} {outcome.error or ''}".rstrip(), *_jobs(role, told)]
+        elif isinstance(outcome, Severed):
+            parts[1] = "no answer"
         self._write(", ".join([*parts, f"{milliseconds:.0f} ms"]))
         if role is not None:
             self.news(role, told)
@@ -74,6 +76,8 @@ class Logbook:
             role.told = entry
             if isinstance(entry, Transition) and entry.job_id not in told:
                 self._write(f"{role.name} job {short(entry.job_id)} {entry.state} ({entry.status!r})")
+            elif isinstance(entry, Struck):
+                self._write(f"{role.name} fault {entry.fault} on {entry.on}")
             elif isinstance(entry, Attempt):
                 answer = entry.note if entry.status is None else entry.status
                 end = "delivered" if entry.delivered else "not delivered"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from understudy.behaviour import Behaviour, Plan
+from understudy.behaviour import Behaviour
 from understudy.callback import Delivery
 from understudy.clock import VirtualClock
 from understudy.comparison import At, Comparison, Ids, shown
@@ -26,6 +26,7 @@ from understudy.contract.templates import Path, ReadError, Template
 from understudy.contract.validation import SchemaCheck, Violation
 from understudy.errors import ClockExhausted
 from understudy.lifecycle import Job, Json
+from understudy.plan import Plan
 from understudy.probes import (
     PACE_SECONDS,
     as_at,
@@ -154,6 +155,7 @@ class _Player:
             outcome = outcome.resume()
         if isinstance(outcome, Stream):
             self._stream, outcome = outcome, Reply(200, outcome.headers, b"")
+        assert isinstance(outcome, Reply)  # nothing goes wrong here that no story has asked for
         if outcome.jobs:
             self._listen(outcome.jobs[0])
         self._reply(operation, job_type, outcome, expected, (*at, "response"), view, before)

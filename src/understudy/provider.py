@@ -1,6 +1,6 @@
 """The pipeline: one request in, one reply out, and what follows from it on the clock.
 
-    route → authenticate → limit → decode → handle (check, decide, commit, render) → record
+    route → authenticate → limit → decode → strike → handle (check, decide, commit, render) → strike → record
 
 Nothing here does I/O. A stage returns what the next one needs, or raises `Answered` with a named error of the contract.
 """
@@ -12,41 +12,41 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from understudy.behaviour import Behaviour, Plan, Scenario, wrong_steps
-from understudy.call import Answered, Backstage, Call
+from understudy.behaviour import Behaviour
+from understudy.call import Backstage, Call, decoded
 from understudy.callback import Delivery
 from understudy.clock import Clock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract, JobType
 from understudy.contract.operations import Operation, Routed
-from understudy.contract.validation import Violation
 from understudy.errors import UsageError, suggestion
-from understudy.files import Files
+from understudy.files import Files, Found
 from understudy.handlers import HANDLERS, unclaimed
 from understudy.journal import Exchange, Journal, kept
 from understudy.ledger import Ledger
-from understudy.lifecycle import Json, State, Step
+from understudy.lifecycle import State, Step
 from understudy.limits import RateWindows
+from understudy.plan import Plan, wrong_steps
 from understudy.reach import NOT_SENT
+from understudy.refusals import refusal
+from understudy.scenario import Scenario
 from understudy.stage import Send, Stage
-from understudy.store import Account, Accounts, Plays, account_name
-from understudy.wire import MAX_BODY_BYTES, Malformed, Outcome, Reply, Request, RequestView, Wait, decode_body
+from understudy.store import Account, Accounts, Play, Plays, account_name
+from understudy.trouble import FaultRule, Trouble
+from understudy.wire import (
+    Answered,
+    Outcome,
+    Reply,
+    Request,
+    RequestView,
+    Severed,
+    Wait,
+    problem,
+    retry_after,
+)
 
-# What the engine answers where a contract has no rule: the HTTP status, by named error.
-_PLAIN_STATUS = {
-    "unauthorized": 401,
-    "malformed": 400,
-    "unsupportedMediaType": 415,
-    "tooLarge": 413,
-    "invalid": 422,
-    "unknownModel": 422,
-    "notFound": 404,
-    "unknownPath": 404,
-    "methodNotAllowed": 405,
-    "credits": 402,
-    "rateLimited": 429,
-    "expired": 403,
-}
+#: The header that names the scenario of one request, and of the job that it makes; no provider gets to see it.
+SCENARIO_HEADER = "understudy-scenario"
 
 
 class Provider:
@@ -81,25 +81,26 @@ class Provider:
         transports = contract.job_type.errors.transports
         if errors is not None and errors not in transports:
             raise UsageError(f'{contract.name} has no errors by "{errors}"; {suggestion(errors, transports)}')
-        story: Scenario | None = None if scenario is None else behaviour.scenario(scenario)
         self.contract = contract
         self.behaviour = behaviour
         self.clock = clock
         self.journal = Journal()
         self.accounts = Accounts(self._open_account)
         self.plays = Plays()
-        self._scenario = story
+        self._scenario: Scenario | None = None if scenario is None else behaviour.scenario(scenario)
         self._seed = seed
         self._balance = balance
-        self._transport: Transport = errors or (story and story.transport) or transports[0]
+        self._errors = errors
+        self._trouble = Trouble(clock, self.journal)
+        self._down_until = 0.0
         self._securities = {entry for operation in contract.operations.values() for entry in operation.security}
         self._lock = threading.RLock()
-        stage = Stage(clock, behaviour, self.journal, self.plays, send or _send_nothing, self._lock)
+        stage = Stage(clock, behaviour, self.journal, self.plays, send or _send_nothing, self._lock, self._trouble)
         files = Files(contract.job_types, self.plays, clock)
         source = random.Random(seed)
-        self._back = Backstage(contract, behaviour, clock, self.journal, self.plays, stage, files, source, story)
+        self._back = Backstage(contract, behaviour, clock, self.plays, stage, files, source)
         self._parts = {
-            operation: (job_type, HANDLERS[part])
+            operation: (job_type, part)
             for job_type in contract.job_types.values()
             for operation, part in job_type.operation_ids().items()
         }
@@ -135,12 +136,36 @@ class Provider:
         with self._lock:
             self._back.next_plans.append(plan)
 
+    def arm(self, rule: FaultRule) -> None:
+        """Have a fault strike, whatever the scenario; see `Fake.fault`."""
+        with self._lock:
+            self._trouble.arm(rule)
+
+    @property
+    def scenario(self) -> Scenario | None:
+        """The story that is played; jobs that were made under another one keep that."""
+        return self._scenario
+
+    def play(self, scenario: str | None) -> None:
+        """Play another story from now on, or the usual.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        with self._lock:
+            self._scenario = story = None if scenario is None else self.behaviour.scenario(scenario)
+            for account in self.accounts.values():
+                if story is not None and story.balance is not None:
+                    account.ledger.balance = story.balance
+
     def reset(self) -> None:
         """Forget everything but the contract, the scenario and the time."""
         with self._lock:
             self.accounts.clear()
             self.plays.clear()
             self.journal.clear()
+            self._trouble.clear()
+            self._down_until = 0.0
             self._back.next_plans.clear()
             self._back.files.clear()
             self._back.random.seed(self._seed)
@@ -163,11 +188,21 @@ class Provider:
         Returns:
             The reply, a stream, or a wait for a reply that comes later.
         """
+        named = request.header.pop(SCENARIO_HEADER, None)
         routed = self.contract.router.find(request.method, request.path)
         # A file is drawn now. Finding it only reads, so the lock is not held, and nobody else has to wait.
-        file = self._file(request) if routed is None or routed.operation is None else None
+        no_operation = routed is None or routed.operation is None
+        found = self._back.files.find(request.path, request.parameters) if no_operation and _reads(request) else None
         with self._lock:
-            return self._recorded(request, file or self._answer(request, routed))
+            if self.clock.now() < self._down_until:
+                return Severed(self._down_until, refused=True)
+            try:
+                story = self._scenario if named is None else self.behaviour.scenario(named)
+            except UsageError as error:
+                return self._recorded(request, problem(400, "no such scenario", str(error)))
+            if found is not None:
+                return self._recorded(request, self._file(request, found, story))
+            return self._recorded(request, self._answer(request, routed, story, own=named is not None))
 
     def _recorded(self, request: Request, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Wait):
@@ -178,6 +213,8 @@ class Provider:
                     return self._recorded(request, resume())
 
             return Wait(outcome.until, resumed)
+        if isinstance(outcome, Severed):
+            self._down_until = outcome.down_until or 0.0
         reply = outcome if isinstance(outcome, Reply) else None
         self.journal.add(
             Exchange(
@@ -185,8 +222,8 @@ class Provider:
                 account=account_name(self._key_of(request) or ""),
                 method=request.method,
                 path=request.path,
-                operation=outcome.operation,
-                status=200 if reply is None else reply.status,
+                operation=None if isinstance(outcome, Severed) else outcome.operation,
+                status=reply.status if reply else None if isinstance(outcome, Severed) else 200,
                 error=None if reply is None else reply.error,
                 jobs=() if reply is None else reply.jobs,
                 request_body=kept(request.body),
@@ -195,23 +232,60 @@ class Provider:
         )
         return outcome
 
-    def _answer(self, request: Request, routed: Routed | None) -> Outcome:
+    def _answer(self, request: Request, routed: Routed | None, story: Scenario | None, *, own: bool) -> Outcome:
         if routed is None or routed.operation is None:
-            return self._no_operation(request, () if routed is None else routed.methods)
+            return self._no_operation(request, () if routed is None else routed.methods, story)
         operation = routed.operation
-        job_type, handler = self._parts.get(operation.id, (self.contract.job_type, unclaimed))
+        job_type, part = self._parts.get(operation.id, (self.contract.job_type, ""))
         view = RequestView(None, request.parameters, request.header, routed.path)
         scope = self._scope(request, view, operation.server)
         try:
             account = self._authenticated(request, operation)
             scope["account"] = account
-            if account.windows.admit(operation.id, scope["now"]) is not None:
-                raise Answered("rateLimited")
-            body = _decoded(request, operation)
+            self._limit(account, operation, story)
+            body = decoded(request, operation)
             view = scope["request"] = RequestView(body, request.parameters, request.header, routed.path)
-            return handler(self._back, Call(request, operation, job_type, account, view, scope))
+            call = Call(request, operation, job_type, account, view, scope, story)
+            if own and story is not None:
+                call.balance = story.balance
+            return self._struck(part, call, own=own)
         except Answered as answered:
-            return self._error(answered, operation.id, job_type, scope)
+            return self._refused(answered, operation.id, job_type, scope, story)
+
+    def _struck(self, part: str, call: Call, *, own: bool) -> Outcome:
+        """Answer a request with the faults that strike it; those of a job's own story, where it is about a job."""
+        handle = HANDLERS.get(part, unclaimed)
+        play = self._play_of(part, call)
+        if play is not None and not own:
+            call.story = play.story
+        rules = () if call.story is None else call.story.faults
+        job = None if play is None else play.job
+        met = call.account.met if play is None else play.met
+        scope = {**call.scope, "job": job}
+        call.faults = self._trouble.striking(rules, part, met, scope, None if job is None else job.id)
+
+        def answered() -> Outcome:
+            try:
+                return handle(self._back, call)
+            except Answered as answered:
+                return self._refused(answered, call.operation.id, call.job_type, call.scope, call.story)
+
+        return self._trouble.around(call.faults, answered)
+
+    def _play_of(self, part: str, call: Call) -> Play | None:
+        """Return the job that a request is about, where it names one that there is."""
+        about = {"status": call.job_type.status, "cancel": call.job_type.cancel, "events": call.job_type.events}.get(
+            part
+        )
+        return None if about is None else self.plays.get(str(call.value(about.id)))
+
+    def _limit(self, account: Account, operation: Operation, story: Scenario | None) -> None:
+        now = self.clock.now()
+        seconds = account.windows.admit(operation.id, now)
+        if seconds is None:
+            return
+        form = (story and story.retry_after) or self.behaviour.retry_after
+        raise Answered("rateLimited", () if form is None else [retry_after(form, seconds, now)])
 
     def _scope(self, request: Request, view: RequestView, server: str) -> dict[str, Any]:
         return {
@@ -234,21 +308,28 @@ class Provider:
         keys = (security.key_in(request.header, request.parameters) for security in self._securities)
         return next((key for key in keys if key is not None), None)
 
-    def _file(self, request: Request) -> Reply | None:
-        found = self._back.files.find(request.path, request.parameters) if request.method in ("GET", "HEAD") else None
-        if found is None:
-            return None
+    def _file(self, request: Request, found: Found, story: Scenario | None) -> Outcome:
+        """Answer with a file, or say why not."""
+        scope = self._bare_scope(request)
         if found.account and found.account != account_name(self._key_of(request) or ""):
-            return self._error(Answered("unauthorized"), None, found.job_type, self._bare_scope(request))
+            return self._refused(Answered("unauthorized"), None, found.job_type, scope, story)
         if found.expired:
             expired = found.job_type.assets.expired if found.job_type.assets is not None else "expired"
-            return self._error(Answered(expired), None, found.job_type, self._bare_scope(request))
-        headers = [("content-type", found.media_type)]
-        return Reply(200, headers, found.content)
+            return self._refused(Answered(expired), None, found.job_type, scope, story)
+        reply = Reply(200, [("content-type", found.media_type)], found.content)
+        if found.play is None:
+            return reply
+        story, job = found.play.story, found.play.job
+        rules = () if story is None else story.faults
+        faults = self._trouble.striking(rules, "assets", found.play.met, {**scope, "job": job}, job.id)
+        try:
+            return self._trouble.around(faults, lambda: reply)
+        except Answered as answered:
+            return self._refused(answered, None, found.job_type, scope, story)
 
-    def _no_operation(self, request: Request, methods: tuple[str, ...]) -> Reply:
+    def _no_operation(self, request: Request, methods: tuple[str, ...], story: Scenario | None) -> Reply:
         name = "methodNotAllowed" if methods else "unknownPath"
-        reply = self._error(Answered(name), None, self.contract.job_type, self._bare_scope(request))
+        reply = self._refused(Answered(name), None, self.contract.job_type, self._bare_scope(request), story)
         if methods:
             reply.headers.append(("allow", ", ".join(methods)))
         return reply
@@ -257,51 +338,20 @@ class Provider:
         view = RequestView(None, request.parameters, request.header, {})
         return self._scope(request, view, self.contract.servers[0])
 
-    def _error(self, answered: Answered, operation: str | None, job_type: JobType, scope: dict[str, Any]) -> Reply:
-        scope = {**scope, **answered.scope}
-        rule = job_type.errors.find(answered.name, operation, scope)
-        job = scope.get("job")
-        more: dict[str, Any] = {"operation": operation, "error": answered.name, "jobs": (job.id,) if job else ()}
-        if rule is None:
-            return _problem(answered, scope, more)
-        rendered = rule.render(scope, self._transport)
-        return Reply.of_json(rendered.status, rendered.headers, rendered.body, **more)
+    def _refused(
+        self,
+        answered: Answered,
+        operation: str | None,
+        job_type: JobType,
+        scope: dict[str, Any],
+        story: Scenario | None,
+    ) -> Reply:
+        by = self._errors or (story and story.transport) or job_type.errors.transports[0]
+        return refusal(answered, operation, job_type, scope, by)
 
 
-def _decoded(request: Request, operation: Operation) -> Json:
-    """Decode the body of a request by its content type."""
-    if len(request.body) > MAX_BODY_BYTES:
-        raise Answered("tooLarge")
-    if operation.body is None or not request.body:
-        return None
-    content_type = request.header.get("content-type", "")
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type not in operation.body.media_types:
-        message = f"{media_type or 'no content type'} is not one of {', '.join(operation.body.media_types)}"
-        raise Answered("unsupportedMediaType", violation=_about_body("contentType", media_type, message))
-    try:
-        return decode_body(media_type, content_type, request.body)
-    except Malformed as error:
-        raise Answered(
-            "malformed", violation=_about_body("format", None, f"the body is not {media_type}: {error}")
-        ) from None
-
-
-def _about_body(keyword: str, value: Json, message: str) -> Violation:
-    return Violation("body", "", "", keyword, None, value, message)
-
-
-def _problem(answered: Answered, scope: dict[str, Any], more: dict[str, Any]) -> Reply:
-    """Answer an error that the contract has no rule for: a problem document (RFC 9457) that says so."""
-    violation = scope.get("violation")
-    status = _PLAIN_STATUS.get(answered.name, 500)
-    detail = f'The contract has no rule for the error "{answered.name}", so this is the stand-in\'s own answer.'
-    if violation is not None:
-        detail = f"{violation.message}. {detail}"
-    body = {"type": "about:blank", "title": answered.name, "status": status, "detail": detail}
-    reply = Reply.of_json(status, [], body, **more)
-    reply.headers[0] = ("content-type", "application/problem+json")
-    return reply
+def _reads(request: Request) -> bool:
+    return request.method in ("GET", "HEAD")
 
 
 def _send_nothing(delivery: Delivery, done: Callable[[int | None, str], None]) -> None:

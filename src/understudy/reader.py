@@ -13,6 +13,7 @@ from understudy.contract.templates import Path, ReadError, Reading, check_types,
 from understudy.contract.views import Read, View, facts_of, prefixes
 from understudy.errors import UnreadableReply, UsageError
 from understudy.lifecycle import Job, JobError, State
+from understudy.signatures import ALGORITHMS
 from understudy.wire import RequestView
 
 
@@ -80,8 +81,16 @@ class Reader:
                     return self.job(reading, ("job",), None, state, None)
         return None
 
-    def callback(self, headers: Mapping[str, str], body: bytes, *, secret: str | None, now: float) -> Job:
-        """Read a callback; see `Client.read_callback`."""
+    def callback(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        secret: str | None,
+        keys: tuple[bytes, ...] = (),
+        now: float,
+    ) -> Job:
+        """Read a callback, and verify it where there is a secret or a public key; see `Client.read_callback`."""
         callback = self._job_type.callback
         if callback is None:
             raise UsageError(f"{self._contract.name} sends no callbacks")
@@ -94,8 +103,11 @@ class Reader:
         job = self.job(read.reading, ("job",), callback.view, read.state, None)
         if not job.id:
             raise UnreadableReply("the callback names no job")
-        if secret is not None:
+        if secret is not None or keys:
             if callback.sign is None:
-                raise UsageError(f"{self._contract.name} does not sign its callbacks: pass no secret")
-            verify(callback.sign, job, lower, body, secret=secret, now=now)
+                raise UsageError(f"{self._contract.name} does not sign its callbacks: pass no secret and no key")
+            if keys and not ALGORITHMS[callback.sign.algorithm].public:
+                what = f"{self._contract.name} signs its callbacks by {callback.sign.algorithm}"
+                raise UsageError(f"{what}, which knows no public key: pass the secret")
+            verify(callback.sign, job, lower, body, secret=secret, keys=keys, now=now)
         return job

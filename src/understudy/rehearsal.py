@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from understudy.behaviour import Behaviour, Scenario
+from understudy.behaviour import Behaviour
 from understudy.clock import VirtualClock
 from understudy.contract.codecs import CodecError
 from understudy.contract.loader import Document
@@ -13,6 +13,7 @@ from understudy.errors import ClockExhausted
 from understudy.lifecycle import TERMINAL, Job, Json, State
 from understudy.probes import PACE_SECONDS, naming, request_to
 from understudy.provider import Provider
+from understudy.scenario import Scenario
 from understudy.wire import Reply, Request, Wait
 
 
@@ -38,6 +39,7 @@ class _Rehearsal:
         self._behaviour = behaviour
         self._scenario = scenario
         self._document = document
+        self._struck = set() if scenario is None else {rule.on for rule in scenario.faults}
         self._clock = VirtualClock()
         name = None if scenario is None else scenario.name
         self._provider = Provider(contract, behaviour, clock=self._clock, scenario=name)
@@ -47,8 +49,9 @@ class _Rehearsal:
     def play(self, body: Json) -> None:
         try:
             reply = self._create(body)
-            if self._as_told(reply) and reply.jobs:
-                self._follow(reply.jobs[0])
+            if "create" in self._struck or (self._as_told(reply) and reply.jobs):
+                for job_id in self._provider.plays:
+                    self._follow(job_id)
         except ClockExhausted as error:
             self._problem("timeline", f"the story never ends: {str(error).splitlines()[0]}")
         except CodecError as error:
@@ -63,8 +66,7 @@ class _Rehearsal:
         while isinstance(outcome, Wait):
             self._clock.sleep(outcome.until - self._clock.now())
             outcome = outcome.resume()
-        assert isinstance(outcome, Reply)  # a create answers no stream
-        return outcome
+        return outcome if isinstance(outcome, Reply) else Reply(0, [], b"")  # a fault has cut the connection
 
     def _as_told(self, reply: Reply) -> bool:
         """Say whether the create is answered as the story has it."""
@@ -93,14 +95,15 @@ class _Rehearsal:
                 self._clock.sleep(due - self._clock.now())
             else:
                 break
-        self._ended(play.job)
+        if "create" not in self._struck:
+            self._ended(play.job)
         self._clock.advance(max(play.visible_at - self._clock.now(), PACE_SECONDS))
         if read is not None:
             self._can_read(read)
 
     def _can_read(self, read: Request) -> bool:
         answer = self._provider.handle(read)
-        error = answer.error if isinstance(answer, Reply) else None
+        error = answer.error if isinstance(answer, Reply) and "status" not in self._struck else None
         if error is not None:
             self._problem("timeline", f'a read of the job is answered with "{error}"')
         return error is None

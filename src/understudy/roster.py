@@ -174,6 +174,15 @@ class Role:
         """The hosts of the real one."""
         return self.provider.contract.hosts
 
+    def play(self, scenario: str | None) -> None:
+        """Play another story from now on, or the usual.
+
+        Raises:
+            UsageError: It has none of that name.
+        """
+        self.provider.play(scenario)
+        self.scenario = scenario
+
     def reset(self) -> None:
         """Forget its jobs, accounts, files and journal."""
         if self.playing:

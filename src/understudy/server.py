@@ -23,7 +23,7 @@ from understudy.carrier import Addresses, Carrier
 from understudy.clock import Clock, SystemClock
 from understudy.courier import Courier
 from understudy.errors import UnderstudyError, UsageError
-from understudy.listen import Server, listen, loop_factory, shown_host
+from understudy.listen import Connection, Server, listen, loop_factory, shown_host
 from understudy.logbook import Logbook
 from understudy.reach import is_loopback
 from understudy.roster import Roster
@@ -163,11 +163,18 @@ class LiveServer:
             raise
         if not is_loopback(host):
             self._log.trouble(f"listening on {host}: whoever reaches this machine can use it, the admin API too")
+        self._host = host
         self._addresses = Addresses(shown_host(sockets[0]), *(one.getsockname()[1] for one in sockets))
-        self._carrier = Carrier(roster, self.clock, self._log, self._addresses)
+        self._carrier = Carrier(roster, self.clock, self._log, self._addresses, self)
         self._server = Server(
             uvicorn.Config(
-                self._app(), ws="none", lifespan="off", access_log=False, server_header=False, log_config=None
+                self._app(),
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                server_header=False,
+                log_config=None,
             )
         )
         self._thread = threading.Thread(target=self._run, args=(sockets,), name="understudy", daemon=True)
@@ -200,6 +207,33 @@ class LiveServer:
         return Starlette(routes=[to_page, Mount("/__admin", admin), Mount("/", provider_side)])
 
     # --- in its thread ---
+
+    def hang_up(self, client: tuple[str, int], *, reset: bool) -> None:
+        """See `understudy.carrier.Line`."""
+        self._server.hang_up(client, reset=reset)
+
+    def go_down(self, until: float) -> None:
+        """See `understudy.carrier.Line`."""
+        loop = asyncio.get_running_loop()
+        self._log.note("nobody listens any more: an outage")
+        self._server.stop_listening()
+
+        def over() -> None:
+            loop.call_soon_threadsafe(self._come_back)
+
+        self.clock.call_at(until, over)
+
+    def _come_back(self) -> None:
+        self._back = asyncio.get_running_loop().create_task(self._listen_again())
+
+    async def _listen_again(self) -> None:
+        try:
+            sockets = [listen(self._host, port, "port") for port in (self._addresses.port, self._addresses.asset_port)]
+        except UsageError as error:
+            self._log.trouble(f"the outage does not end: {error}")
+            return
+        await self._server.startup(sockets)
+        self._log.note("the outage is over")
 
     def _run(self, sockets: list[socket.socket]) -> None:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -6,23 +6,27 @@ told, a callback is planned. Everything is due on the clock; nothing here waits.
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from understudy.behaviour import Behaviour
 from understudy.callback import Delivery, Notice, compose
 from understudy.clock import Clock, Entry
 from understudy.contract.codecs import dump_json
 from understudy.contract.model import Events
+from understudy.faults.fault import Shipment
 from understudy.files import below_host
 from understudy.journal import Attempt, Journal, Transition
 from understudy.lifecycle import JobError, Output, State, Step
+from understudy.mint import mint
 from understudy.reach import NOT_SENT, shown_url
 from understudy.store import Play, Plays
+from understudy.trouble import Trouble
 
 #: Sends a delivery, and calls back with the status of the answer (None for none) and a note.
 Send = Callable[[Delivery, Callable[[int | None, str], None]], None]
@@ -38,16 +42,25 @@ class Stage:
         plays: The jobs.
         send: Sends a delivery, and calls back with the status of the answer (None for none) and a note.
         lock: Held while anything changes, and not while a delivery is on its way.
+        trouble: What goes wrong with deliveries.
     """
 
     def __init__(
-        self, clock: Clock, behaviour: Behaviour, journal: Journal, plays: Plays, send: Send, lock: threading.RLock
+        self,
+        clock: Clock,
+        behaviour: Behaviour,
+        journal: Journal,
+        plays: Plays,
+        send: Send,
+        lock: threading.RLock,
+        trouble: Trouble,
     ) -> None:
         self._clock = clock
         self._behaviour = behaviour
         self._journal = journal
         self._plays = plays
         self._send = send
+        self._trouble = trouble
         self._lock = lock
         self._deliveries = 0
 
@@ -162,19 +175,45 @@ class Stage:
         if len(play.notices) == 1:  # first in, first out: the next one waits until this one is over
             self._attempt(play, 1)
 
-    def _callback_scope(self, play: Play) -> dict[str, Any]:
-        return {
-            "now": self._clock.now(),
-            "secret": self._behaviour.secrets,
+    def _composed(
+        self,
+        play: Play,
+        notice: Notice,
+        attempt: int,
+        *,
+        age_seconds: float = 0.0,
+        forged: bool = False,
+        strange: bool = False,
+    ) -> Delivery:
+        callback = play.job_type.callback
+        assert callback is not None  # or there were no notice
+        secrets = self._behaviour.secrets
+        scope = {
+            "now": self._clock.now() - age_seconds,
+            "secret": {name: f"not {secret}" for name, secret in secrets.items()} if forged else secrets,
             "server": {"url": play.server_url},
             "account": play.account,
             "request": play.request,
         }
+        if strange:
+            notice = replace(notice, job=replace(notice.job, id=mint(play.job_type.id, random.Random(notice.id))))
+        return compose(callback, notice, attempt=attempt, scope=scope)
 
     def _attempt(self, play: Play, attempt: int) -> None:
-        callback, notice = play.job_type.callback, play.notices[0]
-        assert callback is not None  # or there were no notice
-        delivery = compose(callback, notice, attempt=attempt, scope=self._callback_scope(play))
+        make = partial(self._composed, play, play.notices[0], attempt)
+        delivery = make()
+        rules = () if play.story is None else play.story.faults
+        faults = self._trouble.striking(rules, "callback", play.met, {"job": play.job}, play.job.id)
+        shipments: Sequence[Shipment] = (Shipment(delivery),)
+        for fault in faults:
+            shipments = fault.ship(delivery, make)
+        for shipment in shipments:
+            self._ship(play, shipment)
+        if all(shipment.beside for shipment in shipments):  # the provider believes that it was delivered
+            self._next_notice(play)
+
+    def _ship(self, play: Play, shipment: Shipment) -> None:
+        delivery = shipment.delivery
 
         def send() -> None:
             if self._plays.get(play.job.id) is play:
@@ -183,24 +222,29 @@ class Stage:
         def done(status: int | None, note: str) -> None:
             with self._lock:
                 if self._plays.get(play.job.id) is play:  # or it was forgotten meanwhile: neither told nor tried again
-                    self._attempted(play, delivery, status, note)
+                    self._attempted(play, shipment, status, note)
 
         # on the agenda, and so without the lock: sending takes its time
-        self._clock.call_at(self._clock.now(), send)
+        self._clock.call_at(self._clock.now() + shipment.after_seconds, send)
 
-    def _attempted(self, play: Play, delivery: Delivery, status: int | None, note: str) -> None:
-        callback = play.job_type.callback
+    def _attempted(self, play: Play, shipment: Shipment, status: int | None, note: str) -> None:
+        callback, delivery = play.job_type.callback, shipment.delivery
         assert callback is not None  # or there were no delivery
         delivered = status is not None and (
             200 <= status < 300 if callback.delivered is None else callback.delivered.holds({"statusCode": status})
         )
         shown = shown_url(delivery.url)
         self._journal.add(Attempt(self._clock.now(), delivery.job_id, shown, delivery.attempt, status, delivered, note))
+        if shipment.beside:
+            return
         schedule = callback.retry_after_seconds
         if not delivered and not note.startswith(NOT_SENT) and delivery.attempt <= len(schedule):
             again = self._clock.now() + schedule[delivery.attempt - 1]
             self._later(again, lambda: self._attempt(play, delivery.attempt + 1))
             return
+        self._next_notice(play)
+
+    def _next_notice(self, play: Play) -> None:
         play.notices.popleft()
         if play.notices:
             self._attempt(play, 1)

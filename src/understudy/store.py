@@ -8,7 +8,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from understudy.behaviour import Plan
 from understudy.callback import Notice
 from understudy.clock import Entry
 from understudy.contract.model import Create, JobType
@@ -16,6 +15,9 @@ from understudy.ledger import Ledger
 from understudy.lifecycle import Job, Step
 from understudy.limits import RateWindows
 from understudy.media import Picture
+from understudy.plan import Plan
+from understudy.scenario import Scenario
+from understudy.trouble import Met
 from understudy.wire import Reply, RequestView, Stream
 
 #: Accounts that are remembered; the least recently used go first.
@@ -36,6 +38,7 @@ class Account:
         creates: How many creates it has made.
         active: How many of its jobs are not terminal.
         streams: Who listens to its events.
+        met: How many of its requests each fault has met.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Account:
     creates: int = 0
     active: int = 0
     streams: list[Stream] = field(default_factory=list)
+    met: Met = field(default_factory=dict)
 
     @property
     def balance(self) -> float:
@@ -71,6 +75,9 @@ class Play:
         pictures: What its result files look like.
         notices: Callbacks that wait to be sent, the one under way first.
         due: The clock's entry for the next step.
+        request: The request that made it, as expressions see it.
+        story: The scenario that it was made under, and keeps.
+        met: How many of the requests about it each fault has met.
     """
 
     job: Job
@@ -89,6 +96,8 @@ class Play:
     notices: deque[Notice] = field(default_factory=deque)
     due: Entry | None = None
     request: RequestView | None = None
+    story: Scenario | None = None
+    met: Met = field(default_factory=dict)
 
 
 class Accounts(Mapping[str, Account]):

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx
 
 from understudy.clock import Clock, VirtualClock
-from understudy.contract.codecs import dump_json
 from understudy.errors import ClockExhausted
-from understudy.wire import Outcome, Reply, Request, Stream, Wait
+from understudy.wire import Outcome, Reply, Request, Severed, Stream, Transmission, Wait, problem
 
 # How long an idle client of a clock that runs by itself sleeps before it looks again, in seconds of that clock.
 _PAUSE_SECONDS = 0.05
@@ -71,11 +70,18 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout(f"no answer within {_read_timeout(request):g} seconds", request=request)
         return wait
 
-    def _response(self, request: httpx.Request, outcome: Reply | Stream) -> httpx.Response:
+    def _response(self, request: httpx.Request, outcome: Reply | Stream | Severed) -> httpx.Response:
+        if isinstance(outcome, Severed):
+            kind = httpx.ConnectError if outcome.refused else httpx.ReadError
+            raise kind(_REFUSED if outcome.refused else _RESET, request=request)
         headers = [(name.encode(), value.encode()) for name, value in outcome.headers]
-        if isinstance(outcome, Reply):
+        if isinstance(outcome, Stream):
+            return httpx.Response(200, headers=headers, stream=_Frames(outcome, self._clock, request))
+        if outcome.transmission is None:
             return httpx.Response(outcome.status, headers=headers, content=outcome.body)
-        return httpx.Response(200, headers=headers, stream=_Frames(outcome, self._clock, request))
+        headers.append((b"content-length", str(len(outcome.body)).encode()))
+        body = _Body(outcome.body, outcome.transmission, self._clock, request)
+        return httpx.Response(outcome.status, headers=headers, stream=body)
 
 
 def _pause(clock: Clock, until: float) -> float:
@@ -91,14 +97,59 @@ def _read_timeout(request: httpx.Request) -> float:
 
 def _nobodys(host: str, hosts: tuple[str, ...]) -> Reply:
     detail = f"{host} is not a host of this fake, and nothing leaves the process; it plays {', '.join(hosts)}."
-    body = {"type": "about:blank", "title": "unexpected host", "status": 421, "detail": detail}
-    return Reply(421, [("content-type", "application/problem+json")], dump_json(body).encode(), error="unexpectedHost")
+    return problem(421, "unexpected host", detail)
+
+
+# In the words of the system, as a socket would have them.
+_RESET = "[Errno 104] Connection reset by peer"
+_REFUSED = "[Errno 111] Connection refused"
+
+
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that does not come whole, or not at once."""
+
+    def __init__(self, body: bytes, transmission: Transmission, clock: Clock, request: httpx.Request) -> None:
+        self._body = body
+        self._transmission = transmission
+        self._clock = clock
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._transmission.chunks(self._body):
+            self._clock.sleep(self._pause())
+            yield self._sent(chunk)
+        self._end()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._transmission.chunks(self._body):
+            await self._clock.sleep_async(self._pause())
+            yield self._sent(chunk)
+        self._end()
+
+    def _pause(self) -> float:
+        return min(self._transmission.pause_seconds, _read_timeout(self._request))
+
+    def _sent(self, chunk: bytes) -> bytes:
+        """Return a chunk, unless the client has given up on it before it came."""
+        seconds = _read_timeout(self._request)
+        if self._transmission.pause_seconds > seconds:
+            raise httpx.ReadTimeout(f"nothing came within {seconds:g} seconds", request=self._request)
+        return chunk
+
+    def _end(self) -> None:
+        sent = self._transmission.sent_bytes
+        if self._transmission.reset:
+            raise httpx.ReadError(_RESET, request=self._request)
+        if sent is not None and sent < len(self._body):
+            text = f"peer closed connection without sending complete message body (received {sent} bytes"
+            raise httpx.RemoteProtocolError(f"{text}, expected {len(self._body)})", request=self._request)
 
 
 class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
     """The frames of a stream, one by one; whoever waits for the next one moves a virtual clock.
 
-    Keep-alives wake nobody in virtual time: a wait that only they would end is a wait that nothing ends.
+    Keep-alives wake nobody in virtual time: a wait that only they would end is a wait that nothing ends. But whoever
+    was woken by something else gets the one that is due, and can look at the clock.
     """
 
     def __init__(self, stream: Stream, clock: Clock, request: httpx.Request) -> None:
@@ -107,12 +158,12 @@ class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._request = request
         self._heard_at = clock.now()
         # a client that waits longer than the silence between keep-alives never gives up
-        timeout, silence = _read_timeout(request), stream.keep_alive_seconds or float("inf")
-        self._timeout = timeout if timeout < silence else float("inf")
+        timeout, self._silence = _read_timeout(request), stream.keep_alive_seconds or float("inf")
+        self._timeout = timeout if timeout < self._silence else float("inf")
 
     def __iter__(self) -> Iterator[bytes]:
-        while self._stream.frames or not self._stream.ended:
-            if self._stream.frames:
+        while self._goes_on():
+            if self._has_frame():
                 yield self._frame()
             elif isinstance(self._clock, VirtualClock):
                 self._move(self._clock)
@@ -121,8 +172,8 @@ class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
                 self._look()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while self._stream.frames or not self._stream.ended:
-            if self._stream.frames:
+        while self._goes_on():
+            if self._has_frame():
                 yield self._frame()
             elif isinstance(self._clock, VirtualClock):
                 await self._clock.settle(self._has_news)
@@ -132,12 +183,22 @@ class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
                 await self._clock.sleep_async(_pause(self._clock, self._heard_at + self._timeout))
                 self._look()
 
+    def _goes_on(self) -> bool:
+        """Say whether anything follows; where the end is one that nobody should meet, raise what it is met as."""
+        if self._stream.ended and not self._stream.frames and self._stream.broken:
+            raise httpx.RemoteProtocolError("peer closed connection in the middle of the stream", request=self._request)
+        return bool(self._stream.frames) or not self._stream.ended
+
     def _has_news(self) -> bool:
-        return bool(self._stream.frames) or self._stream.ended
+        return self._has_frame() or self._stream.ended
+
+    def _has_frame(self) -> bool:
+        return bool(self._stream.frames) or self._clock.now() >= self._heard_at + self._silence
 
     def _frame(self) -> bytes:
+        """Return the next frame, or the keep-alive that is due in its place."""
         self._heard_at = self._clock.now()
-        return self._stream.frames.popleft()
+        return self._stream.frames.popleft() if self._stream.frames else self._stream.keep_alive
 
     def _move(self, clock: VirtualClock) -> None:
         """Go to what is due next, or to the moment at which the client gives up."""

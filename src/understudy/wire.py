@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from email.utils import formatdate
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 from understudy.contract.codecs import dump_json, parse_json
@@ -60,6 +62,29 @@ class RequestView:
     path: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Transmission:
+    """How a body is sent that does not come whole and at once.
+
+    Attributes:
+        sent_bytes: After so many bytes the connection ends; None for all of them.
+        reset: Whether it ends by a reset, and is not closed.
+        chunk_bytes: How many bytes are sent at a time.
+        pause_seconds: How long each of these takes.
+    """
+
+    sent_bytes: int | None = None
+    reset: bool = False
+    chunk_bytes: int | None = None
+    pause_seconds: float = 0.0
+
+    def chunks(self, body: bytes) -> Iterator[bytes]:
+        """Return the parts of a body that are sent."""
+        size = self.chunk_bytes or max(len(body), 1)
+        sent = body[: self.sent_bytes]
+        return (sent[at : at + size] for at in range(0, len(sent), size))
+
+
 @dataclass(slots=True)
 class Reply:
     """An answer.
@@ -71,6 +96,7 @@ class Reply:
         operation: The operation that answered, for the log.
         error: The named error, where it is one.
         jobs: The ids of the jobs that it is about.
+        transmission: How its body is sent, where that goes wrong.
     """
 
     status: int
@@ -79,6 +105,7 @@ class Reply:
     operation: str | None = None
     error: str | None = None
     jobs: tuple[str, ...] = ()
+    transmission: Transmission | None = None
 
     @classmethod
     def of_json(cls, status: int, headers: list[tuple[str, str]], body: Json, **more: Any) -> Reply:
@@ -86,6 +113,19 @@ class Reply:
         if body is None:
             return cls(status, headers, b"", **more)
         return cls(status, [("content-type", "application/json"), *headers], dump_json(body).encode(), **more)
+
+
+@dataclass(slots=True)
+class Severed:
+    """There is no answer: the connection is reset.
+
+    Attributes:
+        down_until: Until when nobody listens, in unix seconds; None where the next connection is as good as ever.
+        refused: Whether it was never made: nobody listens.
+    """
+
+    down_until: float | None = None
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -108,6 +148,8 @@ class Stream:
         job_id: The one job that it tells of; None for all of an account.
         frames: What waits to be sent.
         ended: Whether no frame will follow.
+        broken: Whether it ended where nobody should end.
+        tap: Gets the frames in place of the queue, where a fault has its hand in it.
         wake: Called when there is something new; the carrier sets it.
         close: To be called when the client has gone.
     """
@@ -119,21 +161,60 @@ class Stream:
     job_id: str | None = None
     frames: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_WAITING_FRAMES))
     ended: bool = False
+    broken: bool = False
+    tap: Callable[[Stream, bytes], None] | None = None
     wake: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame."""
+        """Send a frame, unless it has ended."""
+        if self.ended:
+            return
+        if self.tap is not None:
+            self.tap(self, frame)
+        else:
+            self.queue(frame)
+
+    def queue(self, frame: bytes) -> None:
+        """Put a frame where the carrier fetches it."""
         self.frames.append(frame)
         self.wake()
 
-    def end(self) -> None:
+    def end(self, *, broken: bool = False) -> None:
         """Say that no frame will follow."""
-        self.ended = True
+        self.ended, self.broken = True, broken
         self.wake()
 
 
-Outcome = Reply | Wait | Stream
+Outcome = Reply | Wait | Stream | Severed
+
+
+def retry_after(form: Literal["seconds", "date"], seconds: float, now: float) -> tuple[str, str]:
+    """Return a Retry-After header (RFC 9110, section 10.2.3): whole seconds, or an HTTP date, and never too soon."""
+    whole = math.ceil(seconds)
+    return "retry-after", str(whole) if form == "seconds" else formatdate(math.ceil(now) + whole, usegmt=True)
+
+
+class Answered(Exception):
+    """Somebody answers the request with a named error of the contract.
+
+    Args:
+        name: The named error.
+        headers: What the answer has beside the contract's headers.
+        **scope: What its template may use beside the request: `violation`, `job`.
+    """
+
+    def __init__(self, name: str, headers: Sequence[tuple[str, str]] = (), **scope: Any) -> None:
+        super().__init__(name)
+        self.name = name
+        self.headers = headers
+        self.scope = scope
+
+
+def problem(status: int, title: str, detail: str, **more: Json) -> Reply:
+    """Return the stand-in's own answer: a problem document (RFC 9457), which no provider sends."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return Reply(status, [("content-type", "application/problem+json")], dump_json(body).encode(), error=title)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,12 @@ from understudy.contract.model import (
     Price,
     Rate,
     Renew,
-    Sign,
     Status,
     Sync,
     Upload,
 )
 from understudy.contract.openapi import OpenApi
+from understudy.contract.signs import compile_sign
 from understudy.contract.views import View
 from understudy.errors import suggestion
 from understudy.folders import document_of
@@ -243,20 +243,10 @@ class _JobTypeBuilder(Compiler):
             trigger={State(state): event for state, event in names.items() if state in set(State)},
             view=self.view(node["view"], (*at, "view"), self._words, None),
             headers=self.headers(node.get("headers"), (*at, "headers")),
-            sign=self._sign(node["sign"], (*at, "sign")) if "sign" in node else None,
+            sign=compile_sign(self, node["sign"], (*at, "sign"), self._operation) if "sign" in node else None,
             timeout_seconds=node.get("timeoutSeconds", 15),
             delivered=self.condition(node.get("delivered"), (*at, "delivered")),
             retry_after_seconds=tuple(node.get("retry", {}).get("afterSeconds", ())),
-        )
-
-    def _sign(self, node: dict[str, Any], at: At) -> Sign:
-        return Sign(
-            when=self.condition(node.get("when"), (*at, "when")),
-            key=self.expression(node["key"], (*at, "key")),
-            message=self.text(node["message"], (*at, "message")),
-            encoding=node["encoding"],
-            headers=self.headers(node["headers"], (*at, "headers")),
-            tolerance_seconds=node.get("toleranceSeconds", 300),
         )
 
     def _assets(self, node: dict[str, Any], at: At) -> Assets:

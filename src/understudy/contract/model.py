@@ -108,14 +108,17 @@ class Events(NamedTuple):
 
 
 class Sign(NamedTuple):
-    """How a callback is signed."""
+    """How a callback is signed; `separator` stands between several signatures, `jwks` is where the keys are."""
 
     when: Condition | None
+    algorithm: Literal["hmac-sha256", "ed25519"]
     key: Expression
     message: Text
-    encoding: Literal["base64", "hex"]
+    encoding: Literal["base64", "base64url", "hex"]
     headers: tuple[tuple[str, Template], ...]
+    separator: str | None
     tolerance_seconds: float
+    jwks: str | None
 
 
 class Callback(NamedTuple):
@@ -249,6 +252,8 @@ class JobType(NamedTuple):
         ):
             if value is not None:
                 ids[value.operation] = part
+        if self.callback is not None and self.callback.sign is not None and self.callback.sign.jwks is not None:
+            ids[self.callback.sign.jwks] = "jwks"
         ids.update((entry.operation, "models") for entry in self.model_operations)
         ids.update((operation, "replies") for operation in self.replies)
         ids.update((operation, "files") for upload in self.uploads for operation in upload.operations)
