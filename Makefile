@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types cov fmt serve bench clean ruff layers sizes
+.PHONY: demo test lint types cov fmt serve bench nightly clean ruff layers sizes
 .DEFAULT_GOAL := test
 # The steps of a word run in the order in which they are named, with -j too.
 .NOTPARALLEL:
@@ -64,6 +64,10 @@ serve: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python benchmarks/lifecycle.py
+
+# Two thousand runs in which everything goes wrong, and a table of what went wrong where.
+nightly: $(STAMP)
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -s tests/test_ordeal.py
 
 clean:
 	rm -rf $(VENV) dist htmlcov understudy-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \

@@ -139,15 +139,23 @@ timelines = st.none() | st.tuples(
 
 
 class Ordeal(RuleBasedStateMachine):
-    """Draws what happens, and looks after each of it whether what was promised holds."""
+    """Draws what happens, and looks after each of it whether what was promised holds.
+
+    Attributes:
+        providers: From which one is drawn.
+        faults: From which those that strike are drawn; empty for all.
+    """
 
     jobs = Bundle("jobs")
+    providers: tuple[str, ...] = ("kie", "oxen", "shortapi")
+    faults: tuple[str, ...] = ()
     fake: Fake
 
-    @initialize(provider=st.sampled_from(sorted(INPUTS)), seed=st.integers(0, 3), signed=st.booleans())
-    def begin(self, provider: str, seed: int, signed: bool) -> None:
+    @initialize(data=st.data(), seed=st.integers(0, 3), signed=st.booleans())
+    def begin(self, data: st.DataObject, seed: int, signed: bool) -> None:
         """Join a client to a fake."""
-        self.provider = provider
+        self.provider = provider = data.draw(st.sampled_from(self.providers))
+        self.options = [(name, on) for name, on in combinations(provider) if not self.faults or name in self.faults]
         self.fake = Fake(provider, seed=seed, balance=200)
         self.wire = Wire(self.fake, self.fake.transport())
         self.http = httpx.Client(transport=self.wire, timeout=None)  # the client has its own
@@ -171,7 +179,7 @@ class Ordeal(RuleBasedStateMachine):
     def arm(self, data: st.DataObject, count: int) -> None:
         """Have some things go wrong from now on, some time."""
         for _ in range(count):
-            name, on = data.draw(st.sampled_from(combinations(self.provider)))
+            name, on = data.draw(st.sampled_from(self.options))
             nth, times = data.draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2), (3, 5)]))
             self.fake.fault(name, on=on, nth=nth, times=times, **data.draw(PARAMETERS.get(name, st.just({}))))
 
@@ -187,11 +195,17 @@ class Ordeal(RuleBasedStateMachine):
 
     # --- what a client does ---
 
-    @rule(target=jobs, timeline=timelines, hook=st.booleans(), seconds=st.sampled_from([1, 60, 300]))
-    def submit(self, timeline: tuple[Step, ...] | None, hook: bool, seconds: int) -> Any:
+    @rule(
+        target=jobs,
+        timeline=timelines,
+        fails=st.sampled_from([False, False, True]),
+        hook=st.booleans(),
+        seconds=st.sampled_from([1, 60, 300]),
+    )
+    def submit(self, timeline: tuple[Step, ...] | None, fails: bool, hook: bool, seconds: int) -> Any:
         """Make a job; it is charged for once if there is one, and not if it was refused."""
-        if timeline is not None:
-            self.fake.next_job(timeline=timeline)
+        if timeline is not None or fails:
+            self.fake.next_job(timeline=timeline, failure="content-policy" if fails else None)
         before = self._charges()
         job, error = None, None
         with self._calling(seconds + 30):
@@ -250,6 +264,19 @@ class Ordeal(RuleBasedStateMachine):
         if job.state is State.SUCCEEDED and job.outputs:
             with self._calling(600), self._errors_allowed(UnreadableReply):
                 assert len(self.client.download(job.outputs[0])) >= 0
+
+    @rule(data=st.data(), hook=st.booleans(), by=st.sampled_from(["wait", "follow", "cancel"]))
+    def go_all_the_way(self, data: st.DataObject, hook: bool, by: str) -> None:
+        """Have something go wrong, make a job, wait for it and fetch its result, as most clients do."""
+        self.arm(data, 1)
+        made = self.submit(None, False, hook, 60)
+        if isinstance(made, str):
+            if by == "cancel" and self.provider == "oxen":
+                self.cancel(made)
+            if by == "follow" and self.provider == "oxen":
+                self.follow(made, 700)
+            self.wait(made, 700, hook)
+            self.download(made)
 
     # --- what holds ---
 
