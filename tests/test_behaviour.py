@@ -50,7 +50,7 @@ def test_a_provider_without_a_fake_folder_acts_as_usual(contract: Contract, tmp_
     assert (behaviour.timeline, behaviour.balance, behaviour.latency_seconds) == (DEFAULT_TIMELINE, 1000, 0.1)
     assert behaviour.refused_keys.search("invalid-key")
     assert not behaviour.refused_keys.search("a key that is not invalid")
-    assert (behaviour.secrets, behaviour.scenarios, behaviour.visible_after_seconds) == ({}, {}, 0)
+    assert (behaviour.secrets, dict(behaviour.scenarios), behaviour.visible_after_seconds) == ({}, {}, 0)
     job = Job(id="a", input={"prompt": "x"})
     assert behaviour.pictures.of(job) == Picture(1024, 1024, "png", "")
     assert behaviour.pictures.count_of(job) == 1
@@ -238,3 +238,17 @@ def test_a_failure_replaces_the_end(timeline: tuple[Step, ...], failure: str | N
     last = timeline[-1].state
     as_it_is = failure is None or last is State.FAILED or last not in TERMINAL
     assert with_outcome(timeline, failure) == (timeline if as_it_is else (*timeline[:-1], Step(State.FAILED)))
+
+
+def test_the_scenarios_of_a_proven_fake_are_read_when_they_are_asked_for(contract: Contract, tmp_path: Path) -> None:
+    """What is known to be usable need not be read to be named; a file that is wrong all the same is told then."""
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios/fine.yaml").write_text("description: A story.", encoding="utf-8")
+    (tmp_path / "scenarios/wrong.yaml").write_text("descripton: A story.", encoding="utf-8")
+    scenarios = load_behaviour(tmp_path, contract, proven=True).scenarios
+    assert list(scenarios) == ["fine", "wrong"]
+    assert len(scenarios) == 2
+    assert "wrong" in scenarios
+    assert scenarios["fine"] is scenarios["fine"]
+    with pytest.raises(ContractInvalid, match='did you mean "description"'):
+        scenarios["wrong"]

@@ -15,7 +15,7 @@ from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
 from understudy.lifecycle import Job, State, Step, Timeline
 from understudy.media import Picture, picture
-from understudy.scenario import Reader, RetryAfter, Scenario, load_scenario
+from understudy.scenario import Reader, RetryAfter, Scenario, Scenarios
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +92,22 @@ DEFAULT_TIMELINE: Timeline = (
 )
 
 
-def load_behaviour(folder: Path, contract: Contract) -> Behaviour:
+def load_behaviour(folder: Path, contract: Contract, *, proven: bool = False) -> Behaviour:
     """Read the behaviour file and the scenarios of a provider.
 
     Args:
         folder: `fakes/<provider>`; where there is none, the stand-in acts as usual.
         contract: The provider's contract.
+        proven: Whether the scenarios are known to be usable: each is read when it is asked for then.
 
     Raises:
         ContractInvalid: With every problem of every file.
     """
     problems: list[Problem] = []
-    scenarios = {}
-    for path in sorted(folder.glob("scenarios/*.yaml")):
+    scenarios = Scenarios(folder / "scenarios", contract.job_type)
+    for name in () if proven else scenarios:
         try:
-            scenarios[path.stem] = load_scenario(path, contract.job_type)
+            _ = scenarios[name]
         except ContractInvalid as error:
             problems += error.problems
     path = folder / "behaviour.yaml"

@@ -22,4 +22,4 @@ def load_provider(folders: Folders) -> tuple[Contract, Behaviour]:
 @lru_cache(maxsize=64)
 def _load(folders: Folders, _stamp: tuple[tuple[str, int], ...]) -> tuple[Contract, Behaviour]:
     contract = load_contract(folders.contract)
-    return contract, load_behaviour(folders.fake, contract)
+    return contract, load_behaviour(folders.fake, contract, proven=folders.bundled)

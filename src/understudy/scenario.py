@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -94,6 +94,34 @@ def load_scenario(path: Path, job_type: JobType) -> Scenario:
     )
     document.raise_if_invalid()
     return scenario
+
+
+class Scenarios(Mapping[str, Scenario]):
+    """The scenarios of a fake by name, each read when it is asked for.
+
+    Args:
+        folder: Where their files are.
+        job_type: The kind of job that they are about.
+    """
+
+    def __init__(self, folder: Path, job_type: JobType) -> None:
+        self._paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+        self._job_type = job_type
+        self._read: dict[str, Scenario] = {}
+
+    def __getitem__(self, name: str) -> Scenario:
+        if name not in self._read:
+            self._read[name] = load_scenario(self._paths[name], self._job_type)
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 class Reader(Compiler):
