@@ -259,6 +259,8 @@ class Provider:
         if play is not None and not own:
             call.story = play.story
         rules = () if call.story is None else call.story.faults
+        if not (rules or self._trouble.armed):
+            return handle(self._back, call)
         job = None if play is None else play.job
         met = call.account.met if play is None else play.met
         scope = {**call.scope, "job": job}

@@ -108,6 +108,11 @@ class Trouble:
         """Have a fault strike, whatever the scenario; requests are counted from now, whosesoever they are."""
         self._armed.append(rule)
 
+    @property
+    def armed(self) -> bool:
+        """Whether any fault waits to strike beside those of stories."""
+        return bool(self._armed)
+
     def clear(self) -> None:
         """Forget the faults that were armed."""
         self._armed.clear()
