@@ -43,7 +43,7 @@ class Codec:
 
 def dump_json(value: Json) -> str:
     """Return compact JSON text, as every reply, callback and frame is written."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def parse_json(text: str | bytes) -> Json:
@@ -54,7 +54,7 @@ def parse_json(text: str | bytes) -> Json:
     """
     text = text if isinstance(text, str) else text.decode("utf-8-sig")
     try:
-        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if text.count("[") + text.count("{") > MAX_NESTING:  # or it cannot be
@@ -68,6 +68,10 @@ def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{text} is no number")
     return number
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def check_nesting(value: Json, most: int = MAX_NESTING) -> None:
