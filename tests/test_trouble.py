@@ -64,11 +64,17 @@ def test_a_fault_that_does_nothing_does_nothing() -> None:
         ("answer-lost", {"on": "callback"}, '"answer-lost" cannot strike "callback"; there is:'),
         ("answer-lost", {"on": "creat"}, '"answer-lost" cannot strike "creat"; did you mean "create"?'),
         ("delay", {"second": 1}, '"delay" has no "second"; did you mean "seconds"?'),
-        ("delay", {"seconds": "1"}, '"seconds" of "delay" has to be a number, and not \'1\''),
-        ("delay", {"seconds": True}, '"seconds" of "delay" has to be a number, and not True'),
-        ("html-error-page", {"status": 1.5}, '"status" of "html-error-page" has to be a whole number, and not 1.5'),
+        ("delay", {"seconds": "1"}, '"seconds" of "delay" has to be a number from 0, and not \'1\''),
+        ("delay", {"seconds": True}, '"seconds" of "delay" has to be a number from 0, and not True'),
+        ("dribble", {"chunk_bytes": -1}, '"chunk_bytes" of "dribble" has to be a whole number from 0, and not -1'),
+        (
+            "html-error-page",
+            {"status": 1.5},
+            '"status" of "html-error-page" has to be a whole number from 0, and not 1.5',
+        ),
         ("html-error-page", {"committed": 1}, '"committed" of "html-error-page" has to be true or false, and not 1'),
         ("error", {"error": 5}, '"error" of "error" has to be text, and not 5'),
+        ("error", {"error": "rateLimted"}, 'kie has no error "rateLimted"; did you mean "rateLimited"?'),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(name: str, given: dict[str, Any], text: str) -> None:
@@ -85,6 +91,7 @@ def test_a_fault_strikes_from_the_nth_request_on_and_so_many_times() -> None:
     fake.fault("error", nth=2, times=2)
     codes = [create(http, "")().json()["code"] for _ in range(5)]
     assert codes == [200, 500, 500, 200, 200]
+    assert not fake.provider._trouble.armed
     fake.fault("error", times=None)
     assert [create(http, "")().json()["code"] for _ in range(3)] == [500, 500, 500]
     fake.reset()

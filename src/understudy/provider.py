@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from understudy.behaviour import Behaviour
@@ -120,8 +120,8 @@ class Provider:
             ("failure", failure, job_type.failures),
             ("error", error, job_type.errors.rules),
         ):
-            if name is not None and name not in valid:
-                raise UsageError(f'{self.contract.name} has no {kind} "{name}"; {suggestion(name, valid)}')
+            if name is not None:
+                self._has(kind, name, valid)
         steps = None if timeline is None else tuple(timeline)
         if state is not None:
             steps = (Step(state),)
@@ -131,6 +131,10 @@ class Provider:
             raise UsageError(f"step {index + 1} of the timeline: {text}")
         self.plan_next(Plan(steps, failure, error, visible_after_seconds))
 
+    def _has(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        if name not in valid:
+            raise UsageError(f'{self.contract.name} has no {kind} "{name}"; {suggestion(name, valid)}')
+
     def plan_next(self, plan: Plan) -> None:
         """Queue the plan of a job; the plans of several wait in order."""
         with self._lock:
@@ -138,6 +142,8 @@ class Provider:
 
     def arm(self, rule: FaultRule) -> None:
         """Have a fault strike, whatever the scenario; see `Fake.fault`."""
+        for error in rule.fault.errors():
+            self._has("error", error, self.contract.job_type.errors.rules)
         with self._lock:
             self._trouble.arm(rule)
 

@@ -173,10 +173,11 @@ class Reader(Compiler):
         wrong = list(wrong_rule(name, on, parameters))
         for key, text in wrong:
             self.problem((*at, *(("with",) if key in parameters else ()), key), text)
-        if name == "error" and not wrong:
-            self.name_of("error", parameters.get("error"), self._job_type.errors.rules, (*at, "with"))
         when = self.condition(node.get("when"), (*at, "when"))
         if wrong:
             return None
         nth = node.get("nth", 1)
-        return fault_rule(name, on, parameters, nth=nth, times=None if times == "all" else times, when=when)
+        rule = fault_rule(name, on, parameters, nth=nth, times=None if times == "all" else times, when=when)
+        for error in rule.fault.errors():
+            self.name_of("error", error, self._job_type.errors.rules, (*at, "with"))
+        return rule

@@ -38,6 +38,10 @@ class FaultRule:
     times: int | None = 1
     when: Condition | None = None
 
+    def is_over(self, count: int) -> bool:
+        """Say whether no request after the one of that number is struck."""
+        return self.times is not None and count >= self.nth + self.times - 1
+
     def strikes(self, count: int) -> bool:
         """Say whether the request of that number is struck."""
         return count >= self.nth and (self.times is None or count < self.nth + self.times)
@@ -80,14 +84,14 @@ def wrong_rule(name: str, on: str | None, parameters: Mapping[str, Json]) -> Ite
             yield key, f'"{key}" of "{name}" has to be {_KINDS[type(fields[key].default)]}, and not {value!r}'
 
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_KINDS = {bool: "true or false", int: "a whole number from 0", float: "a number from 0", str: "text"}
 
 
 def _fits(value: Json, default: Json) -> bool:
-    """Say whether a value is of the type of a parameter."""
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    return isinstance(value, int | float) if isinstance(default, float) else isinstance(value, type(default))
+    """Say whether a value is of the type of a parameter; only what is below 0 by default may be below 0."""
+    if isinstance(default, bool | str) or isinstance(value, bool | str):
+        return type(value) is type(default)
+    return isinstance(value, int | float if isinstance(default, float) else int) and (value >= 0 or default < 0)
 
 
 class Trouble:
@@ -136,6 +140,7 @@ class Trouble:
             for rule in some
             if rule.on == part and (rule.when is None or rule.when.holds(scope)) and rule.strikes(_count(counts, rule))
         ]
+        self._armed = [rule for rule in self._armed if not rule.is_over(self._met.get(rule, 0))]
         for rule in struck:
             self._journal.add(Struck(self._clock.now(), rule.name, part, job_id))
         return [rule.fault for rule in struck]

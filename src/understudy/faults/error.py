@@ -25,6 +25,9 @@ class Error(Fault):
     retry_after_seconds: float = -1.0
     retry_after_date: bool = False
 
+    def errors(self) -> tuple[str, ...]:
+        return (self.error,)
+
     def instead(self, now: float) -> None:
         seconds = self.retry_after_seconds
         if seconds < 0:

@@ -61,6 +61,10 @@ class Fault:
     moments: ClassVar[tuple[Moment, ...]]
     on: ClassVar[tuple[Part, ...]]
 
+    def errors(self) -> tuple[str, ...]:
+        """Return the named errors that it answers with: the contract has to have them."""
+        return ()
+
     def instead(self, now: float) -> Outcome | None:
         """Answer before the request is looked at: nothing is committed. None lets it through.
 

@@ -10,7 +10,7 @@ from understudy.wire import Severed
 
 @dataclass(frozen=True)
 class Outage(Fault):
-    """Nobody listens for a while, and nothing is committed.
+    """Nobody listens for a while, and nothing is committed; a live server is down for all its providers.
 
     Attributes:
         seconds: For how long.
