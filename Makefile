@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types cov fmt serve bench nightly clean ruff layers sizes
+.PHONY: demo test lint types cov fmt serve bench soak nightly mutation clean ruff layers sizes
 .DEFAULT_GOAL := test
 # The steps of a word run in the order in which they are named, with -j too.
 .NOTPARALLEL:
@@ -65,9 +65,19 @@ bench: $(STAMP)
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python benchmarks/lifecycle.py
 
+# Ten minutes of load, or make soak SECONDS=60.
+soak: $(STAMP)
+	@$(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600)
+
 # Two thousand runs in which everything goes wrong, and a table of what went wrong where.
 nightly: $(STAMP)
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -s tests/test_ordeal.py
+
+# How many small changes to the client and the pipeline the tests notice: see docs/mutation.md. It takes half an hour;
+# make mutation MODULES="ledger limits" takes one minute.
+mutation: $(STAMP)
+	@$(BIN)/python -m pip install --quiet 'mutmut>=3.8,<4'
+	@$(BIN)/python benchmarks/mutation.py $(MODULES)
 
 clean:
 	rm -rf $(VENV) dist htmlcov understudy-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \

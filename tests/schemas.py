@@ -64,6 +64,8 @@ class Schemas:
 
     def _of_type(self, kind: str, schema: Json) -> st.SearchStrategy[Json]:
         match kind:
+            case "string" if schema.get("format") == "uri":
+                return st.from_regex(r"https://[a-z]{1,9}\.example/[a-z]{0,9}\.png", fullmatch=True)
             case "string":
                 return _text(schema.get("minLength", 0), schema.get("maxLength"))
             case "integer":
@@ -115,6 +117,8 @@ class Schemas:
             ways.append(self._spoiled_member(schema, name, inner))
         for name in schema.get("required", ()):
             ways.append(_at((name,), self._object(schema, without=name)))
+        if schema.get("format") == "uri":
+            ways.append(_at((), st.just("no address")))
         if "minLength" in schema:
             ways.append(_at((), st.text(max_size=schema["minLength"] - 1)))
         if "maxLength" in schema:

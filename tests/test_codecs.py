@@ -113,6 +113,7 @@ def test_what_a_codec_renders(name: str, value: Any, wire: Any):
         ("iso", "2026-11-20T13:00:00+01:00", 1795176000.0),
         ("iso", "2026-11-20T12:00:00", 1795176000.0),  # without a zone it is taken as UTC
         ("base64", "data:image/png;base64,aGk=", b"hi"),
+        ("base64", "data:image/png;base64,", b""),
         ("default", {"a": [1]}, None),
         ("default", {"a": [True]}, {"a": [True]}),  # 1 is not true
     ],

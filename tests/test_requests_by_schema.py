@@ -37,7 +37,8 @@ share = settings(max_examples=max(settings.default.max_examples // 5, 5))  # typ
 def schema_of(name: str, model: str) -> tuple[Any, st.SearchStrategy[Any], Spoiled]:
     """Return a validator of our own for the body of a model, what it admits, and what it does not by one thing."""
     document, schema = CONTRACTS[name].document.data, CONTRACTS[name].job_type.models[model].schema
-    validator = jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]})
+    whole = {**schema, "components": document["components"]}
+    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
     return validator, Schemas(document).admitted(schema), Schemas(document).spoiled(schema)
 
 

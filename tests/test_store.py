@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from functools import partial
 from itertools import count
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.small import small
-from understudy.clock import EPOCH_SECONDS, VirtualClock
+from understudy.clock import EPOCH_SECONDS, Entry, VirtualClock
 from understudy.contract.build import load_contract
 from understudy.contract.model import JobType
 from understudy.ledger import Ledger
@@ -77,6 +78,19 @@ def test_a_forgotten_job_does_nothing_more(job_type: JobType) -> None:
     assert happened == ["b"]
     plays.clear()
     assert (len(plays), list(plays)) == (0, [])
+
+
+def test_a_forgotten_job_is_freed_at_once(job_type: JobType) -> None:
+    """What was due for a job holds it; once it is forgotten the two do not wait for the garbage collector."""
+    plays, account = Plays(1), opened("a")
+    play = play_of(job_type, "1", account, state=State.SUCCEEDED)
+    play.due = Entry(partial(plays.ended, play))
+    action = weakref.ref(play.due.action)
+    plays.add(play)
+    plays.ended(play)
+    del play
+    plays.add(play_of(job_type, "2", account))
+    assert action() is None
 
 
 def test_ending_a_forgotten_job_forgets_no_other(job_type: JobType) -> None:

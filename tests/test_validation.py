@@ -85,6 +85,14 @@ def test_what_is_no_schema_is_a_value_error(schema: Any):
         SchemaCheck(schema, COMPONENTS)
 
 
+def test_a_format_is_checked():
+    """What a schema says of the format of a text holds; a format that nobody knows is none."""
+    check = SchemaCheck({"format": "uri"}, {})
+    assert list(check.violations("https://example.com/a.png")) == []
+    assert [violation.keyword for violation in check.violations("a picture")] == ["format"]
+    assert list(SchemaCheck({"format": "picture"}, {}).violations("a")) == []
+
+
 def test_a_schema_alone_is_compiled():
     """The format's own schemas are compiled as they are."""
     assert compile_schema({"type": "string"}).is_valid("a")
@@ -103,14 +111,21 @@ def keywords(found: Parameter, **values: str) -> list[str]:
 
 
 def test_a_required_parameter_must_be_there():
-    """A required parameter that is missing or empty is a violation, another is not looked at."""
+    """A required parameter that is missing is a violation, another is not looked at."""
     needed = parameter({"type": "string"}, required=True)
-    (found,) = needed.violations({"Size": ""})
+    (found,) = needed.violations({})
     assert found == Violation("query", "Size", "/Size", "required", None, None, '"Size" is a required parameter')
-    assert keywords(needed) == ["required"]
     assert keywords(needed, Size="a") == []
     assert keywords(parameter({"type": "string"})) == []
     assert keywords(parameter(None), Size="a") == []
+
+
+def test_the_schema_decides_whether_a_required_parameter_may_be_empty():
+    """An empty value is one where a value is needed; where none is, it stands for none."""
+    assert keywords(parameter({"type": "string"}, required=True), Size="") == []
+    assert keywords(parameter({"type": "string", "minLength": 1}, required=True), Size="") == ["minLength"]
+    assert keywords(parameter({"type": "integer"}, required=True, numeric=True), Size="") == ["type"]
+    assert keywords(parameter({"type": "string", "minLength": 1}), Size="") == []
 
 
 def test_a_parameter_is_named_by_its_place():

@@ -172,10 +172,13 @@ class Plays(Mapping[str, Play]):
 
     def _forget(self, job_id: str) -> None:
         play = self._by_id.pop(job_id, None)
-        if play is not None and not play.job.terminal:
+        if play is None:
+            return
+        if not play.job.terminal:
             play.account.active -= 1
             if play.due is not None:
                 play.due.cancel()
+        play.due = None  # it holds the play: the two would wait for the garbage collector
 
     def clear(self) -> None:
         """Forget all of them."""

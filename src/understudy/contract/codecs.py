@@ -160,9 +160,9 @@ def _read_iso(value: Json) -> float:
 
 
 def _read_base64(value: Json) -> bytes:
-    text = _as_text(value).partition(";base64,")  # a data URI carries its media type in front
+    text = _as_text(value).rpartition(";base64,")[2]  # a data URI carries its media type in front
     try:
-        return base64.b64decode(text[2] or text[0], validate=True)
+        return base64.b64decode(text, validate=True)
     except ValueError:
         raise CodecError("base64 text") from None
 

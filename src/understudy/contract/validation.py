@@ -50,7 +50,8 @@ class SchemaCheck:
     __slots__ = ("_validator",)
 
     def __init__(self, schema: Json, components: Json) -> None:
-        self._validator = compile_schema({"allOf": [schema], "components": _referred(schema, components)})
+        whole = {"allOf": [schema], "components": _referred(schema, components)}
+        self._validator = compile_schema(whole, formats=True)
 
     def violations(self, value: Json, place: str = "body") -> Iterable[Violation]:
         """Return what is wrong with a value, in the order of the schema."""
@@ -80,9 +81,9 @@ def _referred(schema: Json, components: Json) -> Json:
     return found
 
 
-def compile_schema(schema: Json) -> Any:
-    """Return a jsonschema_rs validator, or raise ValueError when the schema is none."""
-    return jsonschema_rs.Draft202012Validator(schema)
+def compile_schema(schema: Json, *, formats: bool = False) -> Any:
+    """Return a jsonschema_rs validator, which looks at formats or not; raise ValueError when the schema is none."""
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=formats)
 
 
 def _violation(error: Any, place: str) -> Violation:
@@ -123,10 +124,10 @@ class Parameter:
     def violations(self, values: Mapping[str, str]) -> Iterable[Violation]:
         """Return what is wrong with this parameter among the values of its place."""
         text = values.get(self.name.lower() if self.place == "header" else self.name)
-        if text is None or text == "":
-            if self.required:
-                message = f'"{self.name}" is a required parameter'
-                yield Violation(self.place, self.name, pointer_to([self.name]), "required", None, None, message)
+        if text is None and self.required:
+            message = f'"{self.name}" is a required parameter'
+            yield Violation(self.place, self.name, pointer_to([self.name]), "required", None, None, message)
+        if text is None or (text == "" and not self.required):
             return
         if self.check is not None:
             for found in self.check.violations(_typed(text) if self.numeric else text, self.place):

@@ -1,0 +1,47 @@
+"""Schemathesis, with all of its checks, finds nothing wrong with a stand-in: it keeps to its own OpenAPI document."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.live import PROVIDERS, told
+from understudy import serve
+from understudy.contract.model import Contract
+
+
+def asked(contract: Contract) -> set[str]:
+    """Return the operations of a contract without its endless streams."""
+    streams = {kind.events.operation for kind in contract.job_types.values() if kind.events is not None}
+    return contract.operations.keys() - streams
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_stand_in_keeps_to_its_document(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever is sent to a stand-in, valid or not, its answers are those that its document promises."""
+    with serve(name, speed=10_000) as server:
+        contract = server.provider(name).contract
+        server.provider(name).accounts.of_key("key").ledger.balance = 10**9
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "run", str(contract.folder / "openapi.yaml")),
+            *("--url", server.url_of(name), "--header", "Authorization: Bearer key", "--checks", "all"),
+            *(
+                "--max-examples",
+                str(settings().max_examples // 4),
+                "--generation-deterministic",
+                "--continue-on-failure",
+            ),
+        ]
+        hooks = {**os.environ, "SCHEMATHESIS_HOOKS": "understudy.schemathesis"}
+        run = subprocess.run(command, cwd=tmp_path, env=hooks, capture_output=True, text=True)
+        exchanges = told(server, name).exchanges
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert asked(contract) <= {exchange.operation for exchange in exchanges}
+    assert {"credits", "serverError"}.isdisjoint({exchange.error for exchange in exchanges})
+    assert "defect" not in capfd.readouterr().err
