@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,3 +269,39 @@ def test_an_address_is_loopback_when_it_says_so(address) -> None:
     """Of all addresses those of the loopback networks are this machine."""
     assert is_loopback(str(address)) == address.is_loopback
     assert is_loopback(f"[{address}]") == address.is_loopback
+
+
+def test_the_body_can_tell_of_the_delivery_and_differs_by_state(tmp_path: Path) -> None:
+    """A body may have the delivery's id, attempt and time in it, and more in one state than in another."""
+    view = {
+        "body": {"id": "$delivery.id", "attempt": "$delivery.attempt", "at": "$delivery.timestamp"},
+        "bodyByState": {"failed": {"sorry": "$job.id"}},
+    }
+    part = load_contract(small(tmp_path, callback={"view": view}) / "contracts/small").job_type.callback
+    assert part is not None
+    told = composed(part, job_of("a", "b"), "s", attempt=2)
+    assert json.loads(told.body) == {"id": "delivery-1", "attempt": 2, "at": NOW}
+    failed = composed(part, replace(job_of("a", "b"), state=State.FAILED), "s")
+    assert json.loads(failed.body) == {"id": "delivery-1", "attempt": 1, "at": NOW, "sorry": "a"}
+
+
+def test_no_header_says_what_the_key_is(tmp_path: Path) -> None:
+    """Where a header carries a secret, a callback that was signed with another one is wrong, whatever it says."""
+    sign = {
+        "algorithm": "hmac-sha256",
+        "key": "$secret.user",
+        "encoding": "hex",
+        "message": "{$delivery.body}",
+        "headers": {"X-User": "$secret.user", "X-Signature": "$signature"},
+    }
+    callback = {"view": {"body": {"id": "$job.id"}}, "sign": sign}
+    part = load_contract(small(tmp_path, callback=callback) / "contracts/small").job_type.callback
+    assert part is not None
+    assert part.sign is not None
+    job = job_of("a", "b")
+    for secret in ("ours", "theirs"):
+        scope = {"now": NOW, "secret": {"user": secret}}
+        sent = compose(part, Notice("d", job, None), attempt=1, scope=scope)
+        assert lower(sent)["x-user"] == secret
+        with contextlib.nullcontext() if secret == "ours" else pytest.raises(SignatureInvalid):
+            verify(part.sign, job, lower(sent), sent.body, secret="ours", now=NOW)

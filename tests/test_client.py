@@ -66,6 +66,21 @@ def test_a_job_that_fails_says_why(kind: Any, provider: str, case: Case) -> None
     assert (error.job.state, error.job.id) == (State.FAILED, next(iter(fake.jobs)))
 
 
+def test_the_shorthands_pass_on_what_they_are_given(kind: Any) -> None:
+    """`run` makes its job by the operation and waits as long as it is told; `submit_many` tries no longer than that."""
+    client, fake = pair(kind, "oxen")
+    assert client.run({"prompt": "x"}, model="nano-banana", operation="editImage").operation == "editImage"
+    with pytest.raises(UsageError, match='no create is called "odd"'):
+        client.submit_many(**CASES["oxen"].job, count=2, operation="odd")
+    fake.next_job(error="rateLimited")
+    with pytest.raises(Refused):
+        client.submit_many(**CASES["oxen"].job, count=2, timeout_seconds=0)
+    assert len(fake.journal.exchanges) == 2
+    client, fake = pair(kind, "oxen", scenario="stuck-in-queue")
+    with pytest.raises(WaitTimeout, match="the job did not end within 100 seconds"):
+        client.run(**CASES["oxen"].job, timeout_seconds=100)
+
+
 def test_a_job_is_cancelled(kind: Any) -> None:
     """A cancelled job is told as cancelled, and a wait for it raises JobCancelled."""
     client, _ = pair(kind, "oxen")

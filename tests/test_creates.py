@@ -315,3 +315,28 @@ def test_a_reset_ends_a_blocking_create(tmp_path: Path) -> None:
     assert isinstance(reply, Reply)
     assert json.loads(reply.body)["states"] == ["queued"]
     assert fake.jobs == {}
+
+
+@pytest.mark.parametrize(("count", "balance", "status"), [(1, 2, 402), (1, 3, 201), (2, 5, 402), (2, 6, 201)])
+def test_the_balance_of_a_request_has_to_cover_all_its_jobs(
+    tmp_path: Path, count: int, balance: float, status: int
+) -> None:
+    """A scenario that is named by a request says what can be spent on it, whatever the account has."""
+    fake = fake_of(
+        tmp_path,
+        create=create_with(count="$request.body#/count"),
+        prices={"rules": [{"amount": 3}]},
+        scenarios={"poor": {"description": "There is little.", "balance": balance}},
+        provider={"balance": 100},
+    )
+    headers = {"understudy-scenario": "poor"}
+    reply = fake.client().post("/jobs", json={"prompt": "a", "count": count}, headers=headers)
+    assert (reply.status_code, len(fake.jobs)) == (status, count if status == 201 else 0)
+
+
+@pytest.mark.parametrize(("body", "jobs"), [({}, 2), ({"count": 3}, 3)])
+def test_a_default_stands_in_for_what_is_missing_alone(tmp_path: Path, body: dict[str, Any], jobs: int) -> None:
+    """A default of the contract counts where a request says nothing, and not where it does."""
+    fake = fake_of(tmp_path, create=create_with(count="$request.body#/count|default(2)"))
+    assert post(fake, {"prompt": "a", **body}).status_code == 201
+    assert len(fake.jobs) == jobs

@@ -38,6 +38,7 @@ def asked(text: str) -> float | None:
         ("9" * 400, float("inf")),
         (formatdate(NOW + 90, usegmt=True), 90),
         ("Fri Jan 15 08:01:30 2027", 90),  # the oldest of the three forms, without a zone
+        ("Fri, 15 Jan 2027 09:01:30 +0100", 90),
         (formatdate(NOW - 90, usegmt=True), 0),
         ("1.5", None),
         ("-5", None),
@@ -187,6 +188,8 @@ def test_files_are_fetched_with_the_key_where_it_is_asked_for(tmp_path: Any) -> 
     for contract, base, url, sent in (
         (keyed_contract, None, "https://files.small.test/x", True),
         (keyed_contract, None, "https://API.small.test/x", True),
+        (keyed_contract, None, "HTTPS://files.small.test/x?from=https://evil.test/", True),
+        (keyed_contract, None, "https://evil.test/x?from=https://files.small.test/", False),
         (keyed_contract, None, "https://files.small.test.evil.test/x", False),
         (keyed_contract, "http://127.0.0.1:1/small", "http://127.0.0.1:1/assets/x", True),
         (keyed_contract, "http://127.0.0.1:1/small", "https://api.small.test/x", False),
@@ -209,6 +212,7 @@ def test_conditions_see_answer_and_request(tmp_path: Any) -> None:
     contract = contract_of("small", small(tmp_path, paths=PATHS, create=create_with()))
     draft = Draft()
     draft.headers.append(("prefer", "wait"))
+    draft.path["id"], draft.query["page"] = "t", "2"
     scope = answer_scope(Answer(201, {"a": "b"}, b"{}", NOW), {}, draft, {"prompt": "x"})
     assert contract.job_type.words.told_without_word is False
     assert (scope["statusCode"], scope["response"]["header"], scope["request"].header) == (
@@ -216,4 +220,6 @@ def test_conditions_see_answer_and_request(tmp_path: Any) -> None:
         {"a": "b"},
         {"prefer": "wait"},
     )
+    assert (scope["request"].path, scope["request"].query) == ({"id": "t"}, {"page": "2"})
+    assert (scope["response"]["body"], scope["job"]) == ({}, {"input": {"prompt": "x"}})
     assert answer_scope(Answer(200, {}, b"", NOW), None)["request"] is None

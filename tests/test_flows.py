@@ -6,13 +6,15 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from tests.clients import CASES
 from tests.player import CREATED, HTML, NOW, RESET, Player, reply, told
 from tests.small import VIEW, small
 from understudy.errors import ClientError, OutcomeUnknown, ProviderError, Refused, UnreadableReply
 from understudy.exchange import Answer, NoAnswer
-from understudy.lifecycle import Job, JobError, State
+from understudy.lifecycle import Job, JobError, Output, State
 
 each_provider = pytest.mark.parametrize("provider", CREATED)
 
@@ -26,6 +28,7 @@ def test_an_accepted_create_returns_its_job(provider: str) -> None:
     player = Player(provider)
     (job,) = player.submit(reply(CREATED[provider]))
     assert (job.id, job.state, job.model) == ("t", State.QUEUED, "m")
+    assert job.operation == player.flows.job_type.creates[0].operations[0]
     assert [send.timeout_seconds for send in player.sent] == [30]
 
 
@@ -35,9 +38,13 @@ def test_an_accepted_create_returns_its_job(provider: str) -> None:
         (reply(HTML, 502), OutcomeUnknown, None),
         (reply(HTML, 200), OutcomeUnknown, None),
         (reply(b"", 204), OutcomeUnknown, None),
+        (reply(CREATED["kie"], 300), OutcomeUnknown, None),
         (reply(HTML, 302), OutcomeUnknown, None),
         (reply(HTML, 408), OutcomeUnknown, None),
+        (reply(HTML, 400), Refused, None),
         (reply(HTML, 404), Refused, None),
+        (reply(HTML, 499), Refused, None),
+        (reply(HTML, 500), OutcomeUnknown, None),
         (reply({"code": 999, "msg": "new"}), OutcomeUnknown, None),
         (reply({"code": 200, "data": {}}), OutcomeUnknown, None),
         (reply({"code": 200, "data": {"taskId": ""}}), OutcomeUnknown, None),
@@ -135,6 +142,19 @@ def test_a_rule_of_another_operation_does_not_make_a_create_repeatable(tmp_path:
     assert player.wait(reply({"error": "busy"}, 503), reply({"state": "succeeded"})).state is State.SUCCEEDED
 
 
+def test_a_stream_that_does_not_open_has_the_error_of_its_operation(tmp_path: Any) -> None:
+    """The answer to a subscription is recognised by the rules for the stream, and not by those for a create."""
+    errors = {
+        name: [{"operations": [operation], "http": 503, "message": name, "body": {"error": {"$match": "busy"}}}]
+        for name, operation in (("busy", "createJob"), ("deaf", "listen"))
+    }
+    events = {"operation": "listen", "scope": "account", "frames": {}}
+    player = Player("small", small(tmp_path, errors=errors, events=events))
+    error = player.flows.unsubscribed(reply({"error": "busy"}, 503))
+    assert (error.name, error.operation, error.status_code) == ("deaf", "listen", 503)
+    assert str(error).startswith("the stream of events could not be opened\n")
+
+
 # Creates that block
 
 
@@ -186,10 +206,14 @@ def test_a_cancel_looks_at_the_job_after_it() -> None:
 
 @pytest.mark.parametrize("answer", [reply({}, 404), RESET])
 def test_a_cancel_that_fails_is_told(answer: Any) -> None:
-    """A cancel that is answered by an error, or not at all, raises ProviderError and looks at nothing."""
+    """A cancel that is answered by an error, or not at all, raises ProviderError with the job, and looks at nothing."""
     player = Player("oxen")
-    with pytest.raises(ProviderError):
-        player.play(player.flows.cancel(Job(id="t")), answer)
+    job = Job(id="t")
+    with pytest.raises(
+        ProviderError, match=r"^the (job could not be cancelled|cancel got no answer: ReadError)"
+    ) as caught:
+        player.play(player.flows.cancel(job), answer)
+    assert caught.value.job is job
     assert len(player.sent) == 1
 
 
@@ -259,6 +283,19 @@ def test_a_cancel_may_be_refused_by_a_status_of_its_own(tmp_path: Any) -> None:
             "  The fault is yours. Check the key. It made no job and ended none.",
         ),
         (
+            lambda: Player().wait(reply({"code": 433, "msg": "Request Limit"})),
+            "the status could not be read\n  in recordInfo, job t is queued (None)\n"
+            '  got: HTTP 200 · keyLimit · "Request Limit"\n'
+            "  The fault is yours. Mend the request. It made no job and ended none.",
+        ),
+        (
+            lambda: Player().play(Player().flows.status(Job(id="t", cost=18)), RESET),
+            "the status got no answer: ReadError: reset\n"
+            "  in recordInfo, job t is queued (None), cost: 18 credits\n"
+            "  The fault is the network's, between you and the provider. "
+            "See that it can be reached. It made no job and ended none.",
+        ),
+        (
             lambda: Player("oxen").play(Player("oxen").flows.status(Job(id="t")), reply([])),
             "the status cannot be read: an object is expected at /\n"
             "  in getGeneration, job t is queued (None)\n"
@@ -267,7 +304,18 @@ def test_a_cancel_may_be_refused_by_a_status_of_its_own(tmp_path: Any) -> None:
             "you and the provider answered instead; a job that you have goes on.",
         ),
     ],
-    ids=["refused", "lost", "502", "unreadable create", "timeout", "failed", "unauthorized", "unreadable status"],
+    ids=[
+        "refused",
+        "lost",
+        "502",
+        "unreadable-create",
+        "timeout",
+        "failed",
+        "unauthorized",
+        "limited",
+        "silent",
+        "unreadable-status",
+    ],
 )
 def test_errors_read_like_this(act: Any, text: str) -> None:
     """An error says what happened, where, what was answered, and what to do."""
@@ -288,3 +336,42 @@ def test_a_status_that_cannot_be_read_is_told() -> None:
 def test_cases_are_those_of_all_providers() -> None:
     """The providers here are those that the tests of both clients have."""
     assert set(CREATED) == set(CASES)
+
+
+# Files and streams
+
+
+@pytest.mark.parametrize("moves", [0, 1, 9, 10, 11])
+def test_a_file_may_move_ten_times(moves: int) -> None:
+    """A link is followed ten times, from where it was each time, and no further."""
+    player = Player()
+    script = [reply(status=302, location=f"{place}") for place in range(moves)]
+    flow = player.flows.download(Output(url="https://a.test/files/first"))
+    if moves <= 10:
+        assert player.play(flow, *script, reply(b"png")) == b"png"
+        assert player.sent[-1].url == f"https://a.test/files/{moves - 1 if moves else 'first'}"
+    else:
+        with pytest.raises(UnreadableReply, match=r"^the result file could not be fetched: it was moved 10 times"):
+            player.play(flow, *script)
+    assert len(player.sent) == min(moves, 10) + 1
+
+
+@given(st.integers(100, 599), st.booleans())
+@example(200, True)
+@example(299, True)
+@example(300, True)
+@example(301, False)
+@example(308, False)
+def test_a_file_is_what_comes_with_success(status: int, moved: bool) -> None:
+    """Any 2xx brings the file; what is no 2xx, and leads nowhere else, is told with its status."""
+    assume(not (moved and status in (301, 302, 303, 307, 308)))
+    player = Player()
+    answer = reply(b"png", status, **({"location": "https://b.test/2"} if moved else {}))
+    flow = player.flows.download(Output(url="https://a.test/1"))
+    if 200 <= status < 300:
+        assert player.play(flow, answer) == b"png"
+    else:
+        with pytest.raises(UnreadableReply) as caught:
+            player.play(flow, answer)
+        assert caught.value.status_code == status
+    assert [(send.method, send.url) for send in player.sent] == [("GET", "https://a.test/1")]

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +60,16 @@ def test_a_bad_poll_does_not_end_a_wait(provider: str, bad: Any) -> None:
     job = player.wait(told(provider, waiting), bad, bad, told(provider, running), bad, told(provider, succeeded))
     assert job.state is State.SUCCEEDED
     assert len(player.sent) == 6
+
+
+def test_the_last_pace_is_kept_to_the_end(tmp_path: Path) -> None:
+    """Where the contract documents a pace for the beginning alone, polls go on at the last one."""
+    status = {"operation": "getJob", "id": "$request.path.id", "reply": VIEW}
+    paces = [{"untilSeconds": 4, "everySeconds": 1}, {"untilSeconds": 10, "everySeconds": 3}]
+    player = Player("small", small(tmp_path, status={**status, "poll": paces}))
+    with pytest.raises(WaitTimeout):
+        player.wait(reply({"state": "queued"}), seconds=20)
+    assert player.times == [0, 1, 2, 3, 4, 7, 10, 13, 16, 19]
 
 
 @pytest.mark.parametrize("http", [False, True], ids=["body", "http"])

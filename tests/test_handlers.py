@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.small import create_with, small
+from tests import signing
+from tests.small import VIEW, create_with, small
 from understudy.errors import ClockExhausted
 from understudy.fake import Fake
 from understudy.lifecycle import State, Step
@@ -275,6 +277,32 @@ def test_a_foreign_link_is_refused(url: str) -> None:
     assert (reply["code"], reply["msg"][:16]) == (422, "Validation Error")
 
 
+def test_a_foreign_link_is_a_violation_of_the_url(tmp_path: Path) -> None:
+    """The rule for a link that cannot be made afresh is told which member is wrong, how, and what it was."""
+    body = {"schema": {"type": "object", "properties": {"url": {"type": "string"}}}}
+    operation = {"operationId": "renew", "requestBody": {"content": {"application/json": body}}}
+    renewal = {
+        "operation": "renew",
+        "url": "$request.body#/url",
+        "lifetimeSeconds": 60,
+        "reply": {"body": "$asset.url"},
+    }
+    names = ("field", "pointer", "keyword", "value", "message")
+    fake = fake_of(
+        tmp_path,
+        paths={"/links": {"post": operation}},
+        assets={"url": "https://files.small.test/{$job.id}", "renew": renewal},
+        errors={"invalid": [{"http": 422, "body": {name: f"$violation.{name}" for name in names}}]},
+    )
+    assert fake.client().post("/links", json={"url": "https://a.test/1"}).json() == {
+        "field": "url",
+        "pointer": "/url",
+        "keyword": "format",
+        "value": "https://a.test/1",
+        "message": "it is no link to a result of this provider",
+    }
+
+
 # Uploads
 
 UPLOADS = "https://kieai.redpandaai.co/api"
@@ -284,7 +312,7 @@ file_names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"
 )
 
 
-@given(file_names, st.binary(), st.sampled_from(["a", "a/b c", "/é/", ""]))
+@given(file_names, st.binary(), st.sampled_from(["a", "a/b c", "/é/", "X/aX", ""]))
 def test_an_upload_can_be_fetched_again(name: str, content: bytes, folder: str) -> None:
     """Whatever was uploaded under whatever name comes back byte for byte from the link in the answer."""
     client = Fake("kie").client()
@@ -323,7 +351,8 @@ def test_a_picture_stands_in_for_what_would_have_to_be_fetched() -> None:
     ]
     minted, named = (reply.json()["data"] for reply in replies)
     assert named["fileName"] == "b.png"
-    assert minted["fileName"].endswith(".png")
+    assert re.fullmatch(r"[0-9a-f]{12}\.png", minted["fileName"])
+    assert minted["mimeType"] == client.get(minted["downloadUrl"]).headers["content-type"] == "image/png"
     assert Image.open(BytesIO(client.get(minted["downloadUrl"]).content)).size == (512, 512)
 
 
@@ -334,6 +363,37 @@ def test_an_upload_expires_in_the_words_of_the_provider() -> None:
     link = fake.client().post(f"{UPLOADS}/file-url-upload", json=body).json()["data"]["downloadUrl"]
     fake.clock.advance(259_201)
     assert fake.client().get(link).status_code == 403
+
+
+def test_bytes_that_cannot_be_decoded_are_a_violation(tmp_path: Path) -> None:
+    """What a codec cannot read is told as a violation of its member; a body of bytes has no text for a schema."""
+    names = ("field", "pointer", "keyword", "limit", "value", "message")
+    schema = {"type": "object", "properties": {"data": {"type": "string"}}}
+    upload = {"operations": ["upload"], "url": "https://up.test/{$file.path}", "reply": {"body": "$file.size"}}
+    errors = {"invalid": [{"http": 422, "body": {name: f"$violation.{name}" for name in names}}]}
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("$request.body#/data|base64", "application/json", schema),
+        ("$request.body", "application/octet-stream", {"type": "string", "maxLength": 0}),
+    )
+    as_text, as_bytes = (
+        fake_of(
+            tmp_path / kind,
+            paths={"/files": {"post": {"operationId": "upload", "requestBody": {"content": {kind: {"schema": one}}}}}},
+            files=[{**upload, "content": place}],
+            errors=errors,
+        ).client()
+        for place, kind, one in kinds
+    )
+    assert as_text.post("/files", json={"data": "aGVsbG8="}).json() == 5
+    assert as_text.post("/files", json={"data": "***"}).json() == {
+        "field": "data",
+        "pointer": "/data",
+        "keyword": "format",
+        "limit": "base64 text",
+        "value": "***",
+        "message": "base64 text is expected",
+    }
+    assert as_bytes.post("/files", content=b"abc", headers={"content-type": "application/octet-stream"}).json() == 3
 
 
 def test_an_upload_without_a_folder_is_at_the_top(tmp_path: Path) -> None:
@@ -366,6 +426,33 @@ def test_an_operation_about_no_job_is_answered(tmp_path: Path) -> None:
     assert reply == {"left": 7, "at": fake.clock.now(), "said": "y"}
 
 
+def test_the_key_of_callbacks_is_published(tmp_path: Path) -> None:
+    """The answer is the key set that goes with the stand-in's secrets, and is noted under its operation."""
+    kind = signing.PUBLIC[0]
+    fake = Fake("small", paths=[signing.provider(tmp_path, signing.KINDS[kind])])
+    reply = fake.client().get("/keys")
+    assert (reply.status_code, reply.json()) == (200, signing.published(kind))
+    assert fake.journal.exchanges[-1].operation == "keys"
+
+
+def test_a_reply_has_the_status_of_the_state(tmp_path: Path) -> None:
+    """Where a view has an HTTP status for each state, creates, reads and cancels answer with it."""
+    by_state = {"http": {"default": 200, "queued": 202, "cancelled": 410}}
+    cancel = {"operation": "cancelJob", "id": "$request.path.id", "from": ["queued"]}
+    fake = fake_of(
+        tmp_path,
+        create=create_with(reply={"body": {"id": "$job.id", "state": "$job.status"}, **by_state}),
+        status={"operation": "getJob", "id": "$request.path.id", "reply": {**VIEW, **by_state}},
+        cancel={**cancel, "reply": {**VIEW, **by_state}},
+    )
+    client = fake.client()
+    job = client.post("/jobs", json={"prompt": "a"})
+    path = f"/jobs/{job.json()['id']}"
+    assert [job.status_code, client.get(path).status_code, client.delete(path).status_code] == [202, 202, 410]
+    assert client.get("/jobs").json()["count"] == 1
+    assert [entry.jobs for entry in fake.journal.exchanges] == [tuple(fake.jobs)] * 4
+
+
 def test_an_operation_that_no_part_claims_leads_nowhere(tmp_path: Path) -> None:
     """An operation of the document that nothing in x-jobs speaks of is checked and then unknown."""
     fake = fake_of(tmp_path)
@@ -384,5 +471,5 @@ def test_a_stream_tells_its_keep_alive(tmp_path: Path) -> None:
     stream = fake.handle(Request("GET", "/events"))
     assert isinstance(stream, Stream)
     assert (stream.keep_alive_seconds, stream.keep_alive) == (15, b": still here\n\n")
-    assert dict(stream.headers)["content-type"] == "text/event-stream"
+    assert dict(stream.headers) == {"content-type": "text/event-stream", "cache-control": "no-cache"}
     assert [(entry.operation, entry.status) for entry in fake.journal.exchanges] == [("listen", 200)]

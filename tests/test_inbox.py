@@ -153,6 +153,12 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:
     assert next(pieces) <= inbox.MAX_BODY_BYTES // 65536 + 2
 
 
+@pytest.mark.parametrize(("more", "status"), [(-1, 400), (0, 400), (1, 413)])
+def test_a_body_may_have_a_mebibyte(more: int, status: int) -> None:
+    """A body of one MiB is read, and one byte more is too much."""
+    assert post(Inbox(reader()), bytes(inbox.MAX_BODY_BYTES + more)).status_code == status
+
+
 def test_a_caller_who_has_gone_told_nothing() -> None:
     """A body that was cut off by the caller's going is no callback."""
     messages = [{"type": "http.request", "body": b'{"co', "more_body": True}, {"type": "http.disconnect"}]

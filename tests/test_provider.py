@@ -124,6 +124,59 @@ def test_an_error_without_a_rule_is_told_loudly(tmp_path: Path, name: str) -> No
     assert f'The contract has no rule for the error "{name}"' in problem["detail"]
 
 
+VIOLATION = {name: f"$violation.{name}" for name in ("field", "pointer", "keyword", "value", "message")}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "told"),
+    [
+        (
+            b"a",
+            "text/plain; a=b",
+            {"keyword": "contentType", "value": "text/plain", "message": "text/plain is not one of"},
+        ),
+        (b"a", "", {"keyword": "contentType", "value": "", "message": "no content type is not one of"}),
+        (b"{", "application/json", {"keyword": "format", "message": "the body is not application/json: "}),
+    ],
+)
+def test_what_is_wrong_with_a_body_as_a_whole_is_told(tmp_path: Path, content: bytes, kind: str, told: Any) -> None:
+    """A body of a wrong type, or that is not what its type says, is a violation of the body and of no member."""
+    rule = {"http": 418, "body": VIOLATION}
+    fake = strict(tmp_path, errors={name: [rule] for name in ENGINE_ERRORS}, errors_by="http")
+    body = fake.client().post("/jobs", content=content, headers={"content-type": kind}).json()
+    assert body["message"].startswith(told["message"])
+    assert body == {"field": "", "pointer": "", "value": None, **told, "message": body["message"]}
+
+
+@pytest.mark.parametrize("place", ["query", "header"])
+def test_a_parameter_is_checked_where_it_stands(tmp_path: Path, place: str) -> None:
+    """A parameter that is not what its schema says is refused by its name, and a good one passes."""
+    parameter = {"name": "page", "in": place, "schema": {"type": "integer"}}
+    rule = {"http": 400, "body": VIOLATION}
+    root = small(
+        tmp_path,
+        paths={"/account": {"get": {"operationId": "account", "parameters": [parameter]}}},
+        replies={"account": {"body": 1}},
+        errors={"invalid": [rule], "serverError": [{"http": 500}]},
+    )
+    client = Fake("small", paths=[root]).client()
+    for value, status in (("7", 200), ("x", 400)):
+        given: dict[str, Any] = {"params" if place == "query" else "headers": {"page": value}}
+        reply = client.get("/account", **given)
+        assert reply.status_code == status
+    assert (reply.json()["field"], reply.json()["keyword"]) == ("page", "type")
+
+
+def test_what_leads_nowhere_is_answered_as_the_scenario_has_it(tmp_path: Path) -> None:
+    """The scenario says how errors come for a path that is none, like for all else."""
+    rules = {name: [{"http": 404, "body": 1}] for name in ("unknownPath", "methodNotAllowed", "serverError")}
+    scenarios = {"quiet": {"description": "Errors come as 200.", "errors": "body"}}
+    root = small(tmp_path, errors=rules, errorTransports=["http", "body"], scenarios=scenarios)
+    for scenario, status in ((None, 404), ("quiet", 200)):
+        client = Fake("small", paths=[root], scenario=scenario).client()
+        assert [client.get("/nowhere").status_code, client.put("/jobs").status_code] == [status] * 2
+
+
 def test_a_missing_rule_falls_back(tmp_path: Path) -> None:
     """What the contract has no rule for is answered by the nearest that it has, as the manual of the format says."""
     for name, fallback in ENGINE_ERRORS.items():

@@ -154,6 +154,12 @@ def test_both_ports_answer_alike(live: LiveServer, http: httpx.Client) -> None:
     assert [reply.json()["data"] for reply in replies] == [10000, 10000]
 
 
+def test_a_path_may_hold_a_line_feed(live: LiveServer, http: httpx.Client) -> None:
+    """Whatever characters a path has, its provider answers."""
+    reply = http.get(f"{live.url_of('oxen')}/api/ai/queue/a%0Ab", headers=key())
+    assert reply.json()["error"]["type"] == "resource_not_found"
+
+
 def test_a_path_of_nobody_is_answered_helpfully(live: LiveServer, http: httpx.Client) -> None:
     """A path without a provider is a 404 that names the providers, and whose path it may be."""
     reply = http.post(f"{live.url}/api/v1/jobs/createTask", json={})

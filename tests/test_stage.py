@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,17 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import signing
 from tests.small import small
 from understudy.callback import Delivery
 from understudy.clock import EPOCH_SECONDS, VirtualClock
+from understudy.errors import SignatureInvalid
 from understudy.folders import find_provider
 from understudy.journal import Attempt, Transition
+from understudy.ledger import Movement
 from understudy.library import load_provider
 from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step
 from understudy.plan import Plan
 from understudy.provider import Provider
 from understudy.reach import NOT_SENT, shown_url
 from understudy.stage import frames_of, moved, sse_frame
+from understudy.trouble import fault_rule
 from understudy.wire import Reply, Request, Stream
 
 Answer = Callable[[Delivery], "int | None"]
@@ -72,6 +77,34 @@ def callback(**parts: Any) -> dict[str, Any]:
 
 EVERY_STATE = [state.value for state in State]
 AT_ONCE = Step(State.SUCCEEDED)
+
+
+# Not the kind whose secret has a form of its own: the one that a fault makes of it is no secret.
+@pytest.mark.parametrize("kind", sorted({*signing.KINDS} - {"standard-webhooks"}))
+def test_only_a_forged_callback_has_a_wrong_signature(tmp_path: Path, kind: str) -> None:
+    """A callback is signed with the stand-in's secrets, unless a fault forges it."""
+    theatre = Theatre(signing.provider(tmp_path, signing.KINDS[kind]))
+    theatre.provider.arm(fault_rule("callback-wrong-signature", None, {}))
+    for _ in range(2):
+        theatre.create(AT_ONCE)
+        theatre.clock.advance(1)
+    for delivery, forged in zip((delivery for _, delivery in theatre.sent), (True, False), strict=True):
+        headers = {name.lower(): value for name, value in delivery.headers}
+        with pytest.raises(SignatureInvalid) if forged else contextlib.nullcontext():
+            signing.verified(kind, headers, delivery.body, now=theatre.clock.now())
+
+
+def test_money_moves_when_the_job_does(tmp_path: Path) -> None:
+    """A job is charged at its create and paid back at its failure, and the ledger has both with their times."""
+    failures = {"broken": {"message": "sorry", "refund": "full"}}
+    theatre = Theatre(small(tmp_path, failures=failures, prices={"rules": [{"amount": 3}]}), balance=10)
+    steps = (Step(State.RUNNING, seconds=7), Step(State.FAILED))
+    job = theatre.create(*steps, failure="broken", callback=None)
+    theatre.clock.advance(7)
+    (account,) = theatre.provider.accounts.values()
+    began = EPOCH_SECONDS
+    assert list(account.ledger.entries) == [Movement(began, job, 3, 7), Movement(began + 7, job, -3, 10)]
+    assert (theatre.read(job)["state"], theatre.read(job)["spent"]) == ("failed", 0)
 
 
 # Timelines

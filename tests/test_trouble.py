@@ -12,12 +12,13 @@ from typing import Any, get_args
 import pytest
 
 from tests.live import STORIES
+from tests.small import small
 from tests.test_faults import client_of, create, heard, seen
 from understudy import ContractInvalid, Fake, Receiver, UsageError
 from understudy.faults import fault_class, fault_names
 from understudy.faults.fault import Fault, Moment, Part
 from understudy.scenario import load_scenario
-from understudy.trouble import fault_rule
+from understudy.trouble import fault_rule, wrong_rule
 from understudy.wire import Stream
 
 KIE = STORIES["kie"]
@@ -64,15 +65,31 @@ def test_a_fault_that_does_nothing_does_nothing() -> None:
         ("answer-lost", {"on": "callback"}, '"answer-lost" cannot strike "callback"; there is:'),
         ("answer-lost", {"on": "creat"}, '"answer-lost" cannot strike "creat"; did you mean "create"?'),
         ("delay", {"second": 1}, '"delay" has no "second"; did you mean "seconds"?'),
-        ("delay", {"seconds": "1"}, '"seconds" of "delay" has to be a number from 0, and not \'1\''),
-        ("delay", {"seconds": True}, '"seconds" of "delay" has to be a number from 0, and not True'),
-        ("dribble", {"chunk_bytes": -1}, '"chunk_bytes" of "dribble" has to be a whole number from 0, and not -1'),
+        ("delay", {"seconds": "1"}, '"seconds" of "delay" has to be a number from 0 to 31,622,400, and not \'1\''),
+        ("delay", {"seconds": True}, '"seconds" of "delay" has to be a number from 0 to 31,622,400, and not True'),
+        (
+            "dribble",
+            {"chunk_bytes": -1},
+            '"chunk_bytes" of "dribble" has to be a whole number from 1 to 1,073,741,824, and not -1',
+        ),
         (
             "html-error-page",
             {"status": 1.5},
-            '"status" of "html-error-page" has to be a whole number from 0, and not 1.5',
+            '"status" of "html-error-page" has to be a whole number from 200 to 599, and not 1.5',
         ),
         ("html-error-page", {"committed": 1}, '"committed" of "html-error-page" has to be true or false, and not 1'),
+        (
+            "body-truncated",
+            {"sent_share": 5.0},
+            '"sent_share" of "body-truncated" has to be a number from 0 to 1, and not',
+        ),
+        ("callback-stale", {"age_seconds": float("inf")}, "has to be a number from 0 to 31,622,400, and not inf"),
+        ("error", {"retry_after_seconds": float("nan")}, "has to be a number from 0 to 31,622,400, and not nan"),
+        ("member-value", {}, '"member-value" needs a "pointer"'),
+        ("member-value", {"pointer": "data"}, 'has to be a JSON pointer, which begins with "/", and not'),
+        ("delay", {"nth": 0}, '"nth" has to be a whole number from 1, and not 0'),
+        ("delay", {"times": "all"}, "\"times\" has to be a whole number from 1, and not 'all'"),
+        ("stream-drops", {}, 'kie has no part "events"; '),
         ("error", {"error": 5}, '"error" of "error" has to be text, and not 5'),
         ("error", {"error": "rateLimted"}, 'kie has no error "rateLimted"; did you mean "rateLimited"?'),
     ],
@@ -81,6 +98,29 @@ def test_a_rule_that_cannot_be_is_refused(name: str, given: dict[str, Any], text
     """A wrong name, place or parameter is told with the nearest valid one."""
     with pytest.raises(UsageError, match=re.escape(text)):
         Fake("kie").fault(name, **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "on", "parameters", "keys"),
+    [
+        ("delay", None, {"seconds": 1}, []),
+        ("anser-lost", "creat", {"x": 1}, ["fault"]),
+        ("answer-lost", "creat", {}, ["on"]),
+        ("delay", "callback", {"second": 1, "seconds": "1"}, ["on", "second", "seconds"]),
+    ],
+)
+def test_all_that_is_wrong_with_a_rule_is_told_by_its_key(
+    name: str, on: str | None, parameters: dict[str, Any], keys: list[str]
+) -> None:
+    """Each wrong key of a rule is told, so that a scenario's file can be marked there."""
+    assert [key for key, _ in wrong_rule(name, on, parameters)] == keys
+
+
+def test_a_part_that_there_is_has_no_nearest_name() -> None:
+    """A part that the fault cannot strike is no slip of the pen, and what can be struck is listed."""
+    ((_, text),) = wrong_rule("answer-lost", "events", {})
+    assert "did you mean" not in text
+    assert text.endswith(f"there is: {', '.join(sorted(fault_class('answer-lost').on))}")
 
 
 def test_a_fault_strikes_from_the_nth_request_on_and_so_many_times() -> None:
@@ -96,6 +136,29 @@ def test_a_fault_strikes_from_the_nth_request_on_and_so_many_times() -> None:
     assert [create(http, "")().json()["code"] for _ in range(3)] == [500, 500, 500]
     fake.reset()
     assert create(http, "")().json()["code"] == 200
+
+
+@pytest.mark.parametrize(("part", "method"), [("status", "GET"), ("cancel", "DELETE")])
+def test_a_fault_of_a_story_is_counted_job_by_job(tmp_path: Path, part: str, method: str) -> None:
+    """What strikes the first request about a job strikes that of each job, and is noted with it."""
+    story = {"description": "It fails at first.", "faults": [{"fault": "error", "on": part}]}
+    root = small(tmp_path, scenarios={"shy": story}, errors={"serverError": [{"http": 500}]})
+    fake = Fake("small", paths=[root], scenario="shy")
+    client = fake.client()
+    for _ in range(2):
+        job = client.post("/jobs", json={"prompt": "a"}).json()["id"]
+        assert [client.request(method, f"/jobs/{job}").status_code for _ in range(2)] == [500, 200]
+    assert [(entry.on, entry.job_id) for entry in fake.journal.faults] == [(part, job) for job in fake.jobs]
+
+
+def test_a_fault_of_a_file_is_noted_with_its_job() -> None:
+    """What strikes a result file is noted with the job that the file is of."""
+    fake = Fake("kie")
+    job = KIE.id_of(create(client_of(fake), "")().json())
+    fake.clock.advance(60)
+    fake.fault("corrupt-file")
+    fake.client().get(str(fake.jobs[job].outputs[0].url))
+    assert [(entry.on, entry.job_id) for entry in fake.journal.faults] == [("assets", job)]
 
 
 def test_several_faults_may_strike_one_request() -> None:
@@ -155,6 +218,7 @@ def test_the_page_lists_every_fault() -> None:
             "{fault: error, with: {error: rateLimted}}",
             ':2: there is no error "rateLimted"; did you mean "rateLimited"?',
         ),
+        ("{fault: stream-drops}", ':2: "events" is no part of this contract; '),
         ("{fault: delay, on: creates}", ':2: "delay" cannot strike "creates"; did you mean "create"?'),
     ],
 )
@@ -185,6 +249,6 @@ def test_a_journal_can_be_read_as_a_story() -> None:
     assert [line[0] for line in lines] == ["0.0", "0.0", "0.0", "1.0", "3.0", "15.0", "15.0"]
     assert [line[2] for line in lines] == ["fault", "provider", "client", *["provider"] * 4]
     assert lines[0][3] == "answer-lost strikes create"
-    assert lines[2][3] == "POST /api/v1/jobs/createTask no answer"
+    assert lines[2][3] == "POST /api/v1/jobs/createTask no answer → job ID"
     assert lines[5][3] == "job ID is succeeded ('success')"
     assert lines[6][3].startswith("calls back http://example.com/hook: not sent")

@@ -111,7 +111,8 @@ class Fake:
 
         hosts = self.hosts
         latency = self._provider.behaviour.latency_seconds
-        return FakeTransport(lambda host: self.handle if host in hosts else None, hosts, self.clock, latency)
+        note = self._provider.record
+        return FakeTransport(lambda host: self.handle if host in hosts else None, hosts, self.clock, latency, note)
 
     def client(self, *, api_key: str = API_KEY, **options: Any) -> httpx.Client:
         """Return an httpx client that talks to the fake, with the provider's base URL and a key.
@@ -249,7 +250,7 @@ class Fake:
         if job_id not in self._provider.plays:
             raise UsageError(f'there is no job "{job_id}"; {suggestion(job_id, self._provider.plays)}')
         job = self._provider.plays[job_id].job
-        there = job.terminal if state is None else job.state is state
+        there = job.terminal if state is None else job.state == state
         attempts = self.journal.attempts if delivery else ()
         return there and (not delivery or any(one.job_id == job_id and one.delivered for one in attempts))
 

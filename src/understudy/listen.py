@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from understudy.clock import SystemClock
 from understudy.errors import UsageError
@@ -27,6 +27,24 @@ _BACKLOG = 2048
 
 class Connection(HttpToolsProtocol):
     """A connection that can end as none should."""
+
+    _answering: RequestResponseCycle | None = None  # uvicorn tells of the end only the request that it read last
+
+    def on_headers_complete(self) -> None:
+        waiting = len(self.pipeline)
+        super().on_headers_complete()
+        if len(self.pipeline) == waiting:
+            self._answering = self.cycle
+
+    def on_response_complete(self) -> None:
+        self._answering = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def hang_up(self, *, reset: bool) -> None:
         """End: by a TCP reset, or by closing when all that was sent has gone."""
@@ -66,12 +84,14 @@ class Server(uvicorn.Server):
             if connection.client == client:
                 connection.hang_up(reset=reset)
 
-    def stop_listening(self) -> None:
-        """Refuse connections, and reset those that there are."""
+    def stop_listening(self) -> bool:
+        """Refuse connections, and reset those that there are; say whether anybody listened."""
+        listened = any(server.is_serving() for server in self.servers)
         for server in self.servers:
             server.close()
         for connection in self._connections():
             connection.hang_up(reset=True)
+        return listened
 
     def _connections(self) -> list[Connection]:
         return [connection for connection in self.server_state.connections if isinstance(connection, Connection)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from understudy.callback import Delivery
@@ -32,16 +34,17 @@ class Post:
 
     def send(self, delivery: Delivery, done: Done) -> None:
         """Send a callback; see `understudy.stage.Send`."""
-        reason = None if self._app else refusal(delivery.url, self._allowed)
+        if self._app is not None:
+            self._app.send(delivery, done)
+            return
+        reason = refusal(delivery.url, self._allowed)
         if reason is not None:
             done(None, f"{NOT_SENT}: {reason}")
             return
         import httpx
 
         try:
-            reply = self._posted(delivery) if self._app is None else self._app.posted(delivery)
-        except TimeoutError:
-            done(None, f"no answer within {delivery.timeout_seconds:g} seconds")
+            reply = self._posted(delivery)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             done(None, f"no answer: {type(error).__name__}")
         else:
@@ -72,27 +75,56 @@ class _App:
         self._app = app
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
 
-    def posted(self, delivery: Delivery) -> httpx.Response:
+    def send(self, delivery: Delivery, done: Done) -> None:
+        if threading.current_thread() is self._thread:  # the application itself has moved the clock
+            task = asyncio.get_running_loop().create_task(self._post(delivery, done))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            return
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="understudy-post", daemon=True)
+            self._thread = threading.Thread(target=_run, args=(self._loop,), name="understudy-post", daemon=True)
             self._thread.start()
-        return asyncio.run_coroutine_threadsafe(self._post(delivery), self._loop).result()
+            weakref.finalize(self, _stop, self._loop)
+        asyncio.run_coroutine_threadsafe(self._settled(delivery, done), self._loop).result()
 
-    async def _post(self, delivery: Delivery) -> httpx.Response:
+    async def _settled(self, delivery: Delivery, done: Done) -> None:
+        """Post a callback, and see the end of those that it has led to."""
+        await self._post(delivery, done)
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _post(self, delivery: Delivery, done: Done) -> None:
         import httpx
 
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
-        async with asyncio.timeout(delivery.timeout_seconds), httpx.AsyncClient(transport=transport) as client:
-            return await client.post(delivery.url, headers=_encoded(delivery), content=delivery.body)
+        try:
+            async with asyncio.timeout(delivery.timeout_seconds), httpx.AsyncClient(transport=transport) as client:
+                reply = await client.post(delivery.url, headers=_encoded(delivery), content=delivery.body)
+        except TimeoutError:
+            done(None, f"no answer within {delivery.timeout_seconds:g} seconds")
+        except (Exception, asyncio.CancelledError) as error:  # whatever an application does is its own affair
+            done(None, f"no answer: {type(error).__name__}")
+        else:
+            done(reply.status_code, "")
 
     def close(self) -> None:
         if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            _stop(self._loop)
             self._thread.join()
-            self._loop.close()
             self._loop = self._thread = None
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _stop(loop: asyncio.AbstractEventLoop) -> None:
+    with suppress(RuntimeError):  # it has been stopped
+        loop.call_soon_threadsafe(loop.stop)
 
 
 def _encoded(delivery: Delivery) -> list[tuple[bytes, bytes]]:

@@ -40,6 +40,7 @@ from understudy.wire import (
     Request,
     RequestView,
     Severed,
+    Stream,
     Wait,
     problem,
     retry_after,
@@ -144,6 +145,7 @@ class Provider:
         """Have a fault strike, whatever the scenario; see `Fake.fault`."""
         for error in rule.fault.errors():
             self._has("error", error, self.contract.job_type.errors.rules)
+        self._has("part", rule.on, {part for job_type in self.contract.job_types.values() for part in job_type.parts})
         with self._lock:
             self._trouble.arm(rule)
 
@@ -205,22 +207,23 @@ class Provider:
             try:
                 story = self._scenario if named is None else self.behaviour.scenario(named)
             except UsageError as error:
-                return self._recorded(request, problem(400, "no such scenario", str(error)))
+                return self.record(request, problem(400, "no such scenario", str(error)))
             if found is not None:
-                return self._recorded(request, self._file(request, found, story))
-            return self._recorded(request, self._answer(request, routed, story, own=named is not None))
+                return self.record(request, self._file(request, found, story, own=named is not None))
+            return self.record(request, self._answer(request, routed, story, own=named is not None))
 
-    def _recorded(self, request: Request, outcome: Outcome) -> Outcome:
+    def record(self, request: Request, outcome: Outcome) -> Outcome:
+        """Note a request and its answer in the journal, and return the answer."""
         if isinstance(outcome, Wait):
             resume = outcome.resume
 
             def resumed() -> Outcome:
                 with self._lock:
-                    return self._recorded(request, resume())
+                    return self.record(request, resume())
 
             return Wait(outcome.until, resumed)
         if isinstance(outcome, Severed):
-            self._down_until = outcome.down_until or 0.0
+            self._down_until = max(self._down_until, outcome.down_until or 0.0)
         reply = outcome if isinstance(outcome, Reply) else None
         self.journal.add(
             Exchange(
@@ -228,10 +231,10 @@ class Provider:
                 account=account_name(self._key_of(request) or ""),
                 method=request.method,
                 path=request.path,
-                operation=None if isinstance(outcome, Severed) else outcome.operation,
+                operation=outcome.operation,
                 status=reply.status if reply else None if isinstance(outcome, Severed) else 200,
                 error=None if reply is None else reply.error,
-                jobs=() if reply is None else reply.jobs,
+                jobs=() if isinstance(outcome, Stream) else outcome.jobs,
                 request_body=kept(request.body),
                 reply_body=b"" if reply is None else kept(reply.body),
             )
@@ -278,14 +281,17 @@ class Provider:
             except Answered as answered:
                 return self._refused(answered, call.operation.id, call.job_type, call.scope, call.story)
 
-        return self._trouble.around(call.faults, answered)
+        outcome = self._trouble.around(call.faults, answered)
+        if isinstance(outcome, Reply | Severed) and outcome.operation is None:
+            outcome.operation = call.operation.id
+        return outcome
 
     def _play_of(self, part: str, call: Call) -> Play | None:
         """Return the job that a request is about, where it names one that there is."""
-        about = {"status": call.job_type.status, "cancel": call.job_type.cancel, "events": call.job_type.events}.get(
-            part
-        )
-        return None if about is None else self.plays.get(str(call.value(about.id)))
+        kind = call.job_type
+        about = {"status": kind.status, "cancel": kind.cancel, "events": kind.events}.get(part)
+        play = None if about is None else self.plays.get(str(call.value(about.id)))
+        return play if play is not None and play.account is call.account else None
 
     def _limit(self, account: Account, operation: Operation, story: Scenario | None) -> None:
         now = self.clock.now()
@@ -316,7 +322,7 @@ class Provider:
         keys = (security.key_in(request.header, request.parameters) for security in self._securities)
         return next((key for key in keys if key is not None), None)
 
-    def _file(self, request: Request, found: Found, story: Scenario | None) -> Outcome:
+    def _file(self, request: Request, found: Found, story: Scenario | None, *, own: bool) -> Outcome:
         """Answer with a file, or say why not."""
         scope = self._bare_scope(request)
         if found.account and found.account != account_name(self._key_of(request) or ""):
@@ -327,7 +333,7 @@ class Provider:
         reply = Reply(200, [("content-type", found.media_type)], found.content)
         if found.play is None:
             return reply
-        story, job = found.play.story, found.play.job
+        story, job = story if own else found.play.story, found.play.job
         rules = () if story is None else story.faults
         faults = self._trouble.striking(rules, "assets", found.play.met, {**scope, "job": job}, job.id)
         try:

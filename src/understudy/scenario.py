@@ -178,6 +178,8 @@ class Reader(Compiler):
             return None
         nth = node.get("nth", 1)
         rule = fault_rule(name, on, parameters, nth=nth, times=None if times == "all" else times, when=when)
+        if rule.on not in self._job_type.parts:
+            self.problem(at, f'"{rule.on}" is no part of this contract; {suggestion(rule.on, self._job_type.parts)}')
         for error in rule.fault.errors():
             self.name_of("error", error, self._job_type.errors.rules, (*at, "with"))
         return rule

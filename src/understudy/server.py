@@ -111,6 +111,7 @@ class LiveServer:
         self._log = log
         self._reload = reload
         self._loop: Future[asyncio.AbstractEventLoop] = Future()  # there once the thread runs
+        self._down_until = 0.0
         self._due = asyncio.Event()  # something may be due earlier than the pump thinks
 
     # --- where it is ---
@@ -170,6 +171,7 @@ class LiveServer:
             uvicorn.Config(
                 self._app(),
                 http=Connection,
+                proxy_headers=False,  # a client is who it is, whatever it says: its connection may have to be cut
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -204,7 +206,9 @@ class LiveServer:
         )
         admin = Admin(self.roster, self.clock, self._log, self._addresses).app()
         to_page = Route("/__admin", lambda _: RedirectResponse("/__admin/"))
-        return Starlette(routes=[to_page, Mount("/__admin", admin), Mount("/", provider_side)])
+        app = Starlette(routes=[to_page, Mount("/__admin", admin)])
+        app.router.default = provider_side  # a Mount takes no path with a line feed
+        return app
 
     # --- in its thread ---
 
@@ -215,13 +219,16 @@ class LiveServer:
     def go_down(self, until: float) -> None:
         """See `understudy.carrier.Line`."""
         loop = asyncio.get_running_loop()
-        self._log.note("nobody listens any more: an outage")
-        self._server.stop_listening()
+        self._down_until = max(self._down_until, until)
 
         def over() -> None:
-            loop.call_soon_threadsafe(self._come_back)
+            if self.clock.now() >= self._down_until:  # or another outage began meanwhile
+                with suppress(RuntimeError):  # the server has stopped, and the clock goes on
+                    loop.call_soon_threadsafe(self._come_back)
 
         self.clock.call_at(until, over)
+        if self._server.stop_listening():
+            self._log.note("nobody listens any more: an outage")
 
     def _come_back(self) -> None:
         self._back = asyncio.get_running_loop().create_task(self._listen_again())

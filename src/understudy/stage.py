@@ -203,10 +203,12 @@ class Stage:
         make = partial(self._composed, play, play.notices[0], attempt)
         delivery = make()
         rules = () if play.story is None else play.story.faults
-        faults = self._trouble.striking(rules, "callback", play.met, {"job": play.job}, play.job.id)
+        faults = self._trouble.striking(
+            rules, "callback", play.met, {"job": play.job, "request": play.request}, play.job.id
+        )
         shipments: Sequence[Shipment] = (Shipment(delivery),)
         for fault in faults:
-            shipments = fault.ship(delivery, make)
+            shipments = [one.after(other) for other in shipments for one in fault.ship(other.delivery, make)]
         for shipment in shipments:
             self._ship(play, shipment)
         if all(shipment.beside for shipment in shipments):  # the provider believes that it was delivered

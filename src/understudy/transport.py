@@ -25,13 +25,22 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         hosts: The hosts that there are, for the message to whoever asks for another.
         clock: The fake's clock. A client that waits for a reply or an event moves it, if it is virtual.
         latency_seconds: What each request takes.
+        note: Told of a request to a host that is nobody's, and of its answer.
     """
 
-    def __init__(self, route: Route, hosts: tuple[str, ...], clock: Clock, latency_seconds: float) -> None:
+    def __init__(
+        self,
+        route: Route,
+        hosts: tuple[str, ...],
+        clock: Clock,
+        latency_seconds: float,
+        note: Callable[[Request, Outcome], object],
+    ) -> None:
         self._route = route
         self._hosts = hosts
         self._clock = clock
         self._latency_seconds = latency_seconds
+        self._note = note
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         outcome = self._begin(request, request.read())
@@ -56,7 +65,9 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             self._clock.run_due()
         handle = self._route(request.url.host)
         if handle is None:
-            return _nobodys(request.url.host, self._hosts)
+            reply = _nobodys(request.url.host, self._hosts)
+            self._note(Request(request.method.upper(), str(request.url.copy_with(query=None))), reply)
+            return reply
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         return handle(Request(request.method.upper(), path, query, headers, body))
@@ -77,7 +88,7 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         headers = [(name.encode(), value.encode()) for name, value in outcome.headers]
         if isinstance(outcome, Stream):
             return httpx.Response(200, headers=headers, stream=_Frames(outcome, self._clock, request))
-        if outcome.transmission is None:
+        if outcome.transmission is None or request.method == "HEAD":
             return httpx.Response(outcome.status, headers=headers, content=outcome.body)
         headers.append((b"content-length", str(len(outcome.body)).encode()))
         body = _Body(outcome.body, outcome.transmission, self._clock, request)
@@ -138,11 +149,12 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def _end(self) -> None:
         sent = self._transmission.sent_bytes
+        if sent is None or sent >= len(self._body):
+            return
         if self._transmission.reset:
             raise httpx.ReadError(_RESET, request=self._request)
-        if sent is not None and sent < len(self._body):
-            text = f"peer closed connection without sending complete message body (received {sent} bytes"
-            raise httpx.RemoteProtocolError(f"{text}, expected {len(self._body)})", request=self._request)
+        text = f"peer closed connection without sending complete message body (received {sent} bytes"
+        raise httpx.RemoteProtocolError(f"{text}, expected {len(self._body)})", request=self._request)
 
 
 class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):

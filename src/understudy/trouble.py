@@ -15,7 +15,7 @@ from understudy.faults import fault_class
 from understudy.faults.fault import Fault, Part
 from understudy.journal import Journal, Struck
 from understudy.lifecycle import Json
-from understudy.wire import Outcome, Reply, Stream, Wait
+from understudy.wire import Outcome, Reply, Severed, Stream, Wait
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,6 +61,10 @@ def fault_rule(name: str, on: str | None, parameters: Mapping[str, Json], **more
     """
     for _, text in wrong_rule(name, on, parameters):
         raise UsageError(text)
+    for key in ("nth", "times"):
+        value = more.get(key, 1)
+        if not (value is None and key == "times") and (type(value) is not int or value < 1):
+            raise UsageError(f'"{key}" has to be a whole number from 1, and not {value!r}')
     kind = fault_class(name)
     part = next(part for part in kind.on if on in (part, None))
     return FaultRule(name, kind(**parameters), part, **more)
@@ -80,18 +84,39 @@ def wrong_rule(name: str, on: str | None, parameters: Mapping[str, Json]) -> Ite
     for key, value in parameters.items():
         if key not in fields:
             yield key, f'"{name}" has no "{key}"; {suggestion(key, fields)}'
-        elif not _fits(value, fields[key].default):
-            yield key, f'"{key}" of "{name}" has to be {_KINDS[type(fields[key].default)]}, and not {value!r}'
+        elif not _fits(key, value, fields[key].default):
+            yield key, f'"{key}" of "{name}" has to be {_expected(key, fields[key].default)}, and not {value!r}'
+    if "pointer" in fields and "pointer" not in parameters:
+        yield "fault", f'"{name}" needs a "pointer"'
 
 
-_KINDS = {bool: "true or false", int: "a whole number from 0", float: "a number from 0", str: "text"}
+# What a number can be, by the last word of its name.
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "seconds": (0, 366 * 86400),
+    "share": (0, 1),
+    "bytes": (1, 2**30),
+    "status": (200, 599),
+}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-def _fits(value: Json, default: Json) -> bool:
-    """Say whether a value is of the type of a parameter; only what is below 0 by default may be below 0."""
+def _expected(key: str, default: Json) -> str:
+    if key == "pointer":
+        return 'a JSON pointer, which begins with "/"'
+    if isinstance(default, bool | str):
+        return _KINDS[type(default)]
+    least, most = _RANGES[key.rpartition("_")[2]]
+    return f"{_KINDS[type(default)]} from {least:,} to {most:,}"
+
+
+def _fits(key: str, value: Json, default: Json) -> bool:
+    """Say whether a value is one for a parameter; what is below 0 by default may be that, for none."""
     if isinstance(default, bool | str) or isinstance(value, bool | str):
-        return type(value) is type(default)
-    return isinstance(value, int | float if isinstance(default, float) else int) and (value >= 0 or default < 0)
+        return type(value) is type(default) and (key != "pointer" or value.startswith("/"))
+    if not isinstance(value, int | float if isinstance(default, float) else int):
+        return False
+    least, most = _RANGES[key.rpartition("_")[2]]
+    return least <= value <= most or value == default
 
 
 class Trouble:
@@ -140,7 +165,9 @@ class Trouble:
             for rule in some
             if rule.on == part and (rule.when is None or rule.when.holds(scope)) and rule.strikes(_count(counts, rule))
         ]
-        self._armed = [rule for rule in self._armed if not rule.is_over(self._met.get(rule, 0))]
+        for rule in [rule for rule in self._armed if rule.is_over(self._met.get(rule, 0))]:
+            self._armed.remove(rule)
+            del self._met[rule]
         for rule in struck:
             self._journal.add(Struck(self._clock.now(), rule.name, part, job_id))
         return [rule.fault for rule in struck]
@@ -167,11 +194,17 @@ class Trouble:
             resume = outcome.resume
             return Wait(outcome.until, lambda: self._through(faults, resume()))
         if isinstance(outcome, Stream):
-            outcome.tap = first.tap
-            return outcome
-        if isinstance(outcome, Reply):
-            return self._through(others, first.answer(outcome, self._clock.now()))
+            outcome.taps = [fault.tap for fault in faults]
+        elif isinstance(outcome, Reply):
+            return self._through(others, _about(outcome, first.answer(outcome, self._clock.now())))
         return outcome
+
+
+def _about(reply: Reply, outcome: Outcome) -> Outcome:
+    """Return what a fault has made of a reply, with what it is about."""
+    if isinstance(outcome, Reply | Severed) and outcome.operation is None:
+        outcome.operation, outcome.jobs = reply.operation, reply.jobs
+    return outcome
 
 
 Met = dict[FaultRule, int]

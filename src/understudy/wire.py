@@ -122,10 +122,14 @@ class Severed:
     Attributes:
         down_until: Until when nobody listens, in unix seconds; None where the next connection is as good as ever.
         refused: Whether it was never made: nobody listens.
+        operation: The operation that would have answered.
+        jobs: The ids of the jobs that the answer was about.
     """
 
     down_until: float | None = None
     refused: bool = False
+    operation: str | None = None
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -134,6 +138,9 @@ class Wait:
 
     until: float
     resume: Callable[[], Outcome]
+
+
+Tap = Callable[["Stream", bytes], "Sequence[bytes]"]
 
 
 @dataclass(slots=True)
@@ -149,7 +156,7 @@ class Stream:
         frames: What waits to be sent.
         ended: Whether no frame will follow.
         broken: Whether it ended where nobody should end.
-        tap: Gets the frames in place of the queue, where a fault has its hand in it.
+        taps: Faults that have their hands in it: each gets the frames that those before it let through.
         wake: Called when there is something new; the carrier sets it.
         close: To be called when the client has gone.
     """
@@ -162,23 +169,23 @@ class Stream:
     frames: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_WAITING_FRAMES))
     ended: bool = False
     broken: bool = False
-    tap: Callable[[Stream, bytes], None] | None = None
+    taps: Sequence[Tap] = ()
     wake: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
 
     def send(self, frame: bytes) -> None:
         """Send a frame, unless it has ended."""
-        if self.ended:
-            return
-        if self.tap is not None:
-            self.tap(self, frame)
-        else:
-            self.queue(frame)
+        frames = [frame]
+        for tap in self.taps:
+            frames = [altered for one in frames for altered in tap(self, one)]
+        for one in frames:
+            self.queue(one)
 
     def queue(self, frame: bytes) -> None:
-        """Put a frame where the carrier fetches it."""
-        self.frames.append(frame)
-        self.wake()
+        """Put a frame where the carrier fetches it, unless the stream has ended."""
+        if not self.ended:
+            self.frames.append(frame)
+            self.wake()
 
     def end(self, *, broken: bool = False) -> None:
         """Say that no frame will follow."""

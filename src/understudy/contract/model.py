@@ -240,6 +240,12 @@ class JobType(NamedTuple):
         info = self.models.get(model or "")
         return {**(info.defaults if info else {}), **(given or {})}
 
+    @property
+    def parts(self) -> frozenset[str]:
+        """The parts of `x-jobs` that there are."""
+        own = {name for name, part in (("assets", self.assets), ("callback", self.callback)) if part is not None}
+        return frozenset({*self.operation_ids().values(), *own})
+
     def operation_ids(self) -> dict[str, str]:
         """Return the operations of this kind of job, and the part of `x-jobs` that each belongs to."""
         ids = {operation: "create" for create in self.creates for operation in create.operations}

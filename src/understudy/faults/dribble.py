@@ -24,4 +24,7 @@ class Dribble(Fault):
     pause_seconds: float = 5.0
 
     def answer(self, reply: Reply, now: float) -> Reply:
-        return replace(reply, transmission=Transmission(chunk_bytes=self.chunk_bytes, pause_seconds=self.pause_seconds))
+        transmission = replace(
+            reply.transmission or Transmission(), chunk_bytes=self.chunk_bytes, pause_seconds=self.pause_seconds
+        )
+        return replace(reply, transmission=transmission)

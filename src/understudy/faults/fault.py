@@ -48,6 +48,10 @@ class Shipment:
     after_seconds: float = 0.0
     beside: bool = False
 
+    def after(self, other: Shipment) -> Shipment:
+        """Return this as what another fault's shipment has turned into."""
+        return Shipment(self.delivery, other.after_seconds + self.after_seconds, other.beside or self.beside)
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -106,14 +110,17 @@ class Fault:
         """
         return (Shipment(delivery),)
 
-    def tap(self, stream: Stream, frame: bytes) -> None:
+    def tap(self, stream: Stream, frame: bytes) -> Sequence[bytes]:
         """Change what a subscriber is sent.
 
         Args:
-            stream: To queue frames in, or to end.
+            stream: Perhaps to be ended.
             frame: The frame that would be queued.
+
+        Returns:
+            What is queued in its place.
         """
-        stream.queue(frame)
+        return (frame,)
 
 
 def unheard_of(word: Json) -> Json:

@@ -23,4 +23,5 @@ class ResetInBody(Fault):
 
     def answer(self, reply: Reply, now: float) -> Reply:
         sent_bytes = int(len(reply.body) * self.sent_share)
-        return replace(reply, transmission=Transmission(sent_bytes=sent_bytes, reset=True))
+        transmission = replace(reply.transmission or Transmission(), sent_bytes=sent_bytes, reset=True)
+        return replace(reply, transmission=transmission)

@@ -15,6 +15,7 @@ class StreamDrops(Fault):
     moments = ("stream",)
     on = ("events",)
 
-    def tap(self, stream: Stream, frame: bytes) -> None:
+    def tap(self, stream: Stream, frame: bytes) -> tuple[bytes, ...]:
         stream.queue(frame[: len(frame) // 2])
         stream.end(broken=True)
+        return ()

@@ -15,5 +15,6 @@ class StreamEnds(Fault):
     moments = ("stream",)
     on = ("events",)
 
-    def tap(self, stream: Stream, frame: bytes) -> None:
+    def tap(self, stream: Stream, frame: bytes) -> tuple[bytes, ...]:
         stream.end()
+        return ()

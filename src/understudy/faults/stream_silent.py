@@ -15,5 +15,5 @@ class StreamSilent(Fault):
     moments = ("stream",)
     on = ("events",)
 
-    def tap(self, stream: Stream, frame: bytes) -> None:
-        pass
+    def tap(self, stream: Stream, frame: bytes) -> tuple[bytes, ...]:
+        return ()

@@ -15,7 +15,5 @@ class StreamStrangers(Fault):
     moments = ("stream",)
     on = ("events",)
 
-    def tap(self, stream: Stream, frame: bytes) -> None:
-        stream.queue(b'event: unheard_of\ndata: {"since": "today"}\n\n')
-        stream.queue(b"event: unheard_of\n\n")
-        stream.queue(frame)
+    def tap(self, stream: Stream, frame: bytes) -> tuple[bytes, ...]:
+        return (b'event: unheard_of\ndata: {"since": "today"}\n\n', b"event: unheard_of\n\n", frame)

@@ -1,0 +1,49 @@
+"""A live server that is shared by tests: each has a key, and so an account, of its own."""
+
+from __future__ import annotations
+
+import secrets
+
+from understudy.server import LiveServer
+from understudy.store import Account, account_name
+from understudy.strictness import complaints
+
+
+class Rented:
+    """What one test has of a live server.
+
+    Args:
+        server: The server.
+        scenario: The story that is played to it; None for the usual.
+        balance: What its accounts have; None for the usual.
+
+    Attributes:
+        server: The server, which others use as well.
+        api_key: The key of this test, and of no other.
+        headers: What its requests need beside the key: the scenario, where there is one.
+    """
+
+    def __init__(self, server: LiveServer, scenario: str | None, balance: float | None) -> None:
+        self.server = server
+        self.api_key = f"understudy-{secrets.token_hex(8)}"
+        self.headers = {} if scenario is None else {"understudy-scenario": scenario}
+        self._balance = balance
+
+    def url_of(self, provider: str) -> str:
+        """Return the base URL of a provider, to be used in place of its real one.
+
+        Raises:
+            UsageError: It is not played here.
+        """
+        if self._balance is not None:
+            self.account_of(provider).ledger.balance = self._balance
+        return self.server.url_of(provider)
+
+    def account_of(self, provider: str) -> Account:
+        """Return this test's account at a provider: its money, its limits."""
+        return self.server.provider(provider).accounts.of_key(self.api_key)
+
+    def complaints(self) -> list[str]:
+        """Return what a strict test fails for."""
+        name = account_name(self.api_key)
+        return [text for role in self.server.roster.playing() for text in complaints(role.provider, name)]
