@@ -79,8 +79,7 @@ EVERY_STATE = [state.value for state in State]
 AT_ONCE = Step(State.SUCCEEDED)
 
 
-# Not the kind whose secret has a form of its own: the one that a fault makes of it is no secret.
-@pytest.mark.parametrize("kind", sorted({*signing.KINDS} - {"standard-webhooks"}))
+@pytest.mark.parametrize("kind", sorted(signing.KINDS))
 def test_only_a_forged_callback_has_a_wrong_signature(tmp_path: Path, kind: str) -> None:
     """A callback is signed with the stand-in's secrets, unless a fault forges it."""
     theatre = Theatre(signing.provider(tmp_path, signing.KINDS[kind]))
