@@ -198,6 +198,30 @@ def test_the_journal_knows_which_job_was_lost(name: str, parameters: dict[str, A
     assert (fake.journal.exchanges[-1].operation, fake.journal.exchanges[-1].jobs) == ("createTask", ())
 
 
+def test_the_journal_knows_of_an_answer_that_nobody_waited_for() -> None:
+    """A request whose client has gone is noted without an answer, and with the job that was made."""
+    fake = Fake("kie")
+    fake.fault("delay")
+    assert seen(create(client_of(fake, timeout=10), "")) == "ReadTimeout"
+    (exchange,) = fake.journal.exchanges
+    assert (exchange.status, exchange.operation, exchange.jobs) == (None, "createTask", tuple(fake.jobs))
+
+
+def test_the_journal_of_a_server_knows_of_a_client_that_has_gone() -> None:
+    """On a socket, too, a request whose client has gone is in the journal."""
+    with serve("kie", clock=VirtualClock()) as server:
+        arm(server, "delay")
+        with httpx.Client(trust_env=False, timeout=0.2) as http:
+            assert seen(create(http, server.url_of("kie"))) == "ReadTimeout"
+        with httpx.Client(trust_env=False, timeout=20) as http:
+            for _ in range(1000):
+                if server.provider("kie").journal.exchanges:
+                    break
+                http.get(f"{server.url}/__admin/health")
+        (exchange,) = server.provider("kie").journal.exchanges
+        assert (exchange.status, exchange.jobs) == (None, tuple(server.provider("kie").plays))
+
+
 def test_the_header_counts_for_a_file_as_well() -> None:
     """The scenario of one request may be that of a download."""
     fake = Fake("kie")

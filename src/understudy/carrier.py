@@ -168,7 +168,11 @@ class Carrier:
         if isinstance(outcome, Wait):
             with self._waiter(receive) as waiter:
                 while isinstance(outcome, Wait):
-                    await self._until(outcome.until, waiter)
+                    try:
+                        await self._until(outcome.until, waiter)
+                    except _Gone:
+                        outcome.abandon()
+                        raise
                     if self._stopping:
                         return problem(503, "the server stops", "It was stopped before the job had ended.")
                     outcome = outcome.resume()

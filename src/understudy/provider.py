@@ -221,7 +221,12 @@ class Provider:
                 with self._lock:
                     return self.record(request, resume())
 
-            return Wait(outcome.until, resumed)
+            def abandoned() -> None:
+                with self._lock:
+                    self.record(request, Severed(operation=waiting.operation, jobs=waiting.jobs))
+
+            waiting = outcome
+            return Wait(outcome.until, resumed, abandon=abandoned)
         if isinstance(outcome, Severed):
             self._down_until = max(self._down_until, outcome.down_until or 0.0)
         reply = outcome if isinstance(outcome, Reply) else None
@@ -282,7 +287,7 @@ class Provider:
                 return self._refused(answered, call.operation.id, call.job_type, call.scope, call.story)
 
         outcome = self._trouble.around(call.faults, answered)
-        if isinstance(outcome, Reply | Severed) and outcome.operation is None:
+        if outcome.operation is None:
             outcome.operation = call.operation.id
         return outcome
 

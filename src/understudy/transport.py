@@ -78,6 +78,7 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         if self._clock.now() >= wait.until:
             return wait.resume()
         if self._clock.now() >= deadline:
+            wait.abandon()
             raise httpx.ReadTimeout(f"no answer within {_read_timeout(request):g} seconds", request=request)
         return wait
 

@@ -15,7 +15,7 @@ from understudy.faults import fault_class
 from understudy.faults.fault import Fault, Part
 from understudy.journal import Journal, Struck
 from understudy.lifecycle import Json
-from understudy.wire import Outcome, Reply, Severed, Stream, Wait
+from understudy.wire import Outcome, Reply, Stream, Wait
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -202,7 +202,7 @@ class Trouble:
 
 def _about(reply: Reply, outcome: Outcome) -> Outcome:
     """Return what a fault has made of a reply, with what it is about."""
-    if isinstance(outcome, Reply | Severed) and outcome.operation is None:
+    if not isinstance(outcome, Stream) and outcome.operation is None:
         outcome.operation, outcome.jobs = reply.operation, reply.jobs
     return outcome
 

@@ -134,10 +134,21 @@ class Severed:
 
 @dataclass(slots=True)
 class Wait:
-    """The answer comes later: whoever carries the request waits until then and calls `resume`."""
+    """The answer comes later: whoever carries the request waits until then and calls `resume`.
+
+    Attributes:
+        until: When, in unix seconds.
+        resume: Returns what comes then.
+        operation: The operation that answers.
+        jobs: The ids of the jobs that the answer is about, where they are known.
+        abandon: To be called when the client has gone.
+    """
 
     until: float
     resume: Callable[[], Outcome]
+    operation: str | None = None
+    jobs: tuple[str, ...] = ()
+    abandon: Callable[[], None] = lambda: None
 
 
 Tap = Callable[["Stream", bytes], "Sequence[bytes]"]
