@@ -82,7 +82,9 @@ class Courier:
                 asyncio.timeout(delivery.timeout_seconds),
                 self._client.stream("POST", delivery.url, headers=headers, content=delivery.body) as reply,
             ):
-                return reply.status_code, ""
+                status = reply.status_code
+            reply.stream = httpx.ByteStream(b"")  # or the two hold each other until the garbage collector comes by
+            return status, ""
         except TimeoutError:
             return None, f"no answer within {delivery.timeout_seconds:g} seconds"
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:

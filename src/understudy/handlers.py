@@ -104,8 +104,18 @@ def events(back: Backstage, call: Call) -> Outcome:
     )
     streams = call.account.streams
     streams.append(stream)
-    stream.close = lambda: streams.remove(stream) if stream in streams else None
+
+    def close() -> None:
+        stream.close = stream.wake = _nothing  # or these and the stream hold each other
+        if stream in streams:
+            streams.remove(stream)
+
+    stream.close = close
     return stream
+
+
+def _nothing() -> None:
+    pass
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from decimal import Decimal
 from understudy.contract.codecs import plain_number
 
 #: Movements that are kept; the sums count all of them.
-MAX_ENTRIES = 10_000
+MAX_ENTRIES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
