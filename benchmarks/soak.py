@@ -29,7 +29,6 @@ import httpx
 import understudy
 from understudy.folders import find_provider
 from understudy.library import load_provider
-from understudy.store import MAX_JOBS
 
 CLIENTS = 50
 SPEED = 20
@@ -40,10 +39,17 @@ MODELS = {
 }
 CONTRACTS = {name: load_provider(find_provider(name))[0] for name in MODELS}
 
-#: How many jobs one client makes at a time to fill the stores.
-BATCH = 20
+#: A tenth of the jobs and of the journal that a server keeps otherwise, so that its stores are full in two minutes.
+SMALL = """
+import understudy.journal, understudy.store
+understudy.store.Plays.__init__.__defaults__ = (understudy.store.MAX_JOBS // 10,)
+understudy.journal.Journal.__init__.__defaults__ = (understudy.journal.MAX_ENTRIES // 10,)
+from understudy.cli import main
+main()
+"""
 
 #: Memory is looked at from when the stores are full, for so long at least.
+FILLING_SECONDS = 120
 STEADY_SECONDS = 120
 MAX_SLOPE_MB_PER_MINUTE = 1.0
 MAX_SPREAD_MB = 25.0
@@ -98,9 +104,7 @@ class Soak:
         self._clock = understudy.SystemClock(SPEED)
         self._numbers = itertools.count()
         self._called: dict[str, asyncio.Event] = {}
-        self._batches = dict.fromkeys(MODELS, MAX_JOBS // BATCH if seconds > 2 * STEADY_SECONDS else 0)
-        self._filling = CLIENTS
-        self.full_at = self._end
+        self.full_at = time.perf_counter() + FILLING_SECONDS
         self.requests = 0
         self.told: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
@@ -119,20 +123,15 @@ class Soak:
                 clients.create_task(self._client(random.Random(seed)))
 
     async def _client(self, chance: random.Random) -> None:
-        async with self._http(None) as http:
-            await self._fill(http)
-        self._filling -= 1
-        if not self._filling:
-            self.full_at = time.perf_counter()
         while self.running:
             story = chance.choice(STORIES)
             async with self._http(story) as http:
                 await self._told(story, http)
 
     @asynccontextmanager
-    async def _http(self, story: Story | None) -> AsyncIterator[httpx.AsyncClient]:
+    async def _http(self, story: Story) -> AsyncIterator[httpx.AsyncClient]:
         """Open an HTTP client that counts, asks for the scenario of a story, and looks for what was not asked for."""
-        scenario = None if story is None else story.scenario
+        scenario = story.scenario
 
         async def look(response: httpx.Response) -> None:
             self.requests += 1
@@ -144,18 +143,6 @@ class Soak:
             headers=headers, event_hooks={"response": [look]}, timeout=30, trust_env=False, verify=False
         ) as http:
             yield http
-
-    async def _fill(self, http: httpx.AsyncClient) -> None:
-        """Make and read as many jobs as the server remembers: what comes later takes the place of its like."""
-        for provider, (model, given) in MODELS.items():
-            while self._batches[provider] and self.running:
-                self._batches[provider] -= 1
-                made = []
-                for number in range(BATCH):
-                    async with self._reference(provider, f"fill-{self._batches[provider]}-{number}", http) as client:
-                        made.append((client, await client.submit(given, model=model)))
-                for client, job in made:
-                    await client.wait(job)
 
     @asynccontextmanager
     async def _reference(self, provider: str, key: str, http: httpx.AsyncClient) -> AsyncIterator[Any]:
@@ -228,7 +215,7 @@ class Watch:
 @contextmanager
 def served() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `understudy serve`; yield the process and the URL."""
-    command = [sys.executable, "-m", "understudy", "serve", "--port", "0", "--speed", str(SPEED), "--quiet"]
+    command = [sys.executable, "-c", SMALL, "serve", "--port", "0", "--speed", str(SPEED), "--quiet"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
     try:
         assert server.stdout is not None
@@ -249,7 +236,7 @@ def flat(memory: list[tuple[float, float]], full_at: float) -> bool:
         return True
     slope = statistics.linear_regression(*zip(*late, strict=True)).slope * 60
     least, most = min(size for _, size in late), max(size for _, size in late)
-    print(f"  stores full after {full_at - memory[0][0]:.0f} seconds; from then on")
+    print(f"  after {FILLING_SECONDS} seconds, with the stores full")
     print(f"    memory    {least:.1f} to {most:.1f} MB   (at most {MAX_SPREAD_MB:g} apart)")
     print(f"    slope     {slope:+.2f} MB in a minute   (at most {MAX_SLOPE_MB_PER_MINUTE:g})")
     return slope <= MAX_SLOPE_MB_PER_MINUTE and most - least <= MAX_SPREAD_MB

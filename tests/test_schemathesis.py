@@ -32,7 +32,7 @@ def test_a_stand_in_keeps_to_its_document(name: str, tmp_path: Path, capfd: pyte
             *("--url", server.url_of(name), "--header", "Authorization: Bearer key", "--checks", "all"),
             *(
                 "--max-examples",
-                str(settings().max_examples // 4),
+                str(settings().max_examples // 8),
                 "--generation-deterministic",
                 "--continue-on-failure",
             ),
