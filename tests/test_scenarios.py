@@ -185,7 +185,7 @@ class Scene:
 def test_mode_1_the_id_is_where_it_is() -> None:
     """No provider tells the id at the top of its answer."""
     for provider in PROVIDERS:
-        body = Scene(provider).create().json()
+        body = Scene(provider, "as-usual").create().json()
         assert not {"id", "job_id", "taskId", "task_id"} & set(body)
         assert STORIES[provider].id_of(body)
 
@@ -200,7 +200,7 @@ def test_modes_2_and_3_errors_come_in_the_body_or_by_status() -> None:
 
 def test_mode_4_a_job_begins_by_waiting() -> None:
     """The first state is not the running one."""
-    kie, oxen, short = Scene("kie"), Scene("oxen"), Scene("shortapi")
+    kie, oxen, short = (Scene(provider, "as-usual") for provider in PROVIDERS)
     assert kie.read(kie.job())["data"]["state"] == "waiting"
     assert oxen.read(oxen.job())["status"] == "queued"
     assert short.read(short.job())["data"]["status"] == 0
@@ -215,7 +215,7 @@ def test_mode_5_a_job_fails() -> None:
 
 def test_mode_6_a_status_is_a_number() -> None:
     """ShortAPI's status is a number, and never text."""
-    assert Scene("shortapi").ended()["data"]["status"] == 2
+    assert Scene("shortapi", "as-usual").ended()["data"]["status"] == 2
     assert isinstance(Scene("shortapi", "unknown-state").ended()["data"]["status"], int)
 
 
@@ -368,7 +368,7 @@ def test_mode_15_a_generation_is_dropped_when_it_is_done() -> None:
 
 def test_mode_16_a_parameter_is_looked_at_late() -> None:
     """Oxen's queue takes a wrong parameter and fails the generation for it."""
-    scene = Scene("oxen")
+    scene = Scene("oxen", "as-usual")
     reply = scene.create(aspect_ratio="99:1")
     assert reply.status_code == 200
     assert scene.read(scene.fake.wait_for(scene.story.id_of(reply.json())).id)["status"] == "failed"
@@ -403,7 +403,7 @@ def test_mode_18_a_user_agent_is_blocked() -> None:
 @pytest.mark.parametrize("job_id", ["undefined", "None", ""])
 def test_mode_19_an_id_that_is_none(job_id: str) -> None:
     """An id that a client has made of nothing is answered with an error that says so, and not with a job."""
-    body = Scene("shortapi").read(job_id)
+    body = Scene("shortapi", "as-usual").read(job_id)
     assert body["code"] != 0
     assert body["info"]
 
