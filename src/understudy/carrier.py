@@ -210,12 +210,10 @@ class Carrier:
                 if transmission.pause_seconds:
                     with suppress(_Gone):
                         await self._until(self._clock.now() + transmission.pause_seconds, waiter)
-                if waiter.gone:
-                    return
-                if self._stopping:
+                if waiter.gone or self._stopping:
                     break
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        if transmission.sent_bytes is None and not self._stopping:
+        if transmission.sent_bytes is None and not (waiter.gone or self._stopping):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await self._cut(scope, receive, reset=transmission.reset)

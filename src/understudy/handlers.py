@@ -106,16 +106,11 @@ def events(back: Backstage, call: Call) -> Outcome:
     streams.append(stream)
 
     def close() -> None:
-        stream.close = stream.wake = _nothing  # or these and the stream hold each other
-        if stream in streams:
-            streams.remove(stream)
+        stream.close = stream.wake = lambda: None  # or these and the stream hold each other
+        streams.remove(stream)
 
     stream.close = close
     return stream
-
-
-def _nothing() -> None:
-    pass
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------
