@@ -86,7 +86,18 @@ class Carrier:
         self._machine = SystemClock()  # how long we take is not a matter of the providers' clock
         self._drawing = asyncio.Semaphore(MAX_DRAWING)
         self._waiters: set[_Waiter] = set()
+        self._answering = 0
         self._stopping = False
+
+    @property
+    def parked(self) -> int:
+        """How many requests wait for the clock, or for news, and for nothing else."""
+        return sum(waiter.parked for waiter in tuple(self._waiters))
+
+    @property
+    def at_work(self) -> int:
+        """How many requests are being answered that do not wait."""
+        return self._answering - self.parked
 
     def stop(self) -> None:
         """End all waits and streams; called in the event loop."""
@@ -95,6 +106,13 @@ class Carrier:
             waiter.wake()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._answering += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._answering -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._machine.now()
         role, request = self._addressed(scope)
         outcome: Reply | Stream | Severed
@@ -277,16 +295,19 @@ class _Waiter:
 
     def __init__(self, receive: Receive) -> None:
         self.gone = False
+        self.parked = False
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
         self._watch = self._loop.create_task(self._until_gone(receive))
 
     def wake(self) -> None:
         """Wake it, from any thread."""
+        self.parked = False
         self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self) -> None:
         """Wait until it is woken."""
+        self.parked = not self._event.is_set()
         await self._event.wait()
         self._event.clear()
 
@@ -296,7 +317,7 @@ class _Waiter:
 
     async def _until_gone(self, receive: Receive) -> None:
         await receive()  # the body has been read, so there is nothing else to be told
-        self.gone = True
+        self.gone, self.parked = True, False
         self._event.set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ class Courier:
         self._after = after
         self._defect = defect
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._counting = threading.Lock()
         self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: httpx.AsyncClient | None = None
@@ -52,12 +55,26 @@ class Courier:
         elif self._loop is None:
             done(None, f"{NOT_SENT}: the server does not run")
         else:
+            self._count(1)
             self._loop.call_soon_threadsafe(self._start, delivery, done)
+
+    @property
+    def under_way(self) -> int:
+        """How many callbacks are on their way, or wait for room."""
+        return self._under_way
+
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self._under_way += more
 
     def _start(self, delivery: Delivery, done: Done) -> None:
         task = asyncio.get_running_loop().create_task(self._deliver(delivery, done))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._count(-1)
 
     async def _deliver(self, delivery: Delivery, done: Done) -> None:
         async with self._room:

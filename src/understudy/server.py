@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 
 from understudy.admin import Admin
 from understudy.carrier import Addresses, Carrier
-from understudy.clock import Clock, SystemClock
+from understudy.clock import CEILING_SECONDS, Clock, SystemClock, VirtualClock
 from understudy.courier import Courier
 from understudy.errors import UnderstudyError, UsageError
 from understudy.listen import Connection, Server, listen, loop_factory, shown_host
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 #: How often files are compared under `reload`, in real seconds.
 RELOAD_SECONDS = 1.0
+
+# So long somebody else may move a virtual clock before a request that waits for it does so itself, in real seconds.
+_HURRY_SECONDS = 0.005
 
 
 def serve(
@@ -110,6 +113,8 @@ class LiveServer:
         self.courier = Courier(allow_callbacks, self._tell, log.defect)
         self._log = log
         self._reload = reload
+        self._hurries = False
+        self._hurried_seconds = 0.0
         self._loop: Future[asyncio.AbstractEventLoop] = Future()  # there once the thread runs
         self._down_until = 0.0
         self._due = asyncio.Event()  # something may be due earlier than the pump thinks
@@ -150,6 +155,25 @@ class LiveServer:
             self._tell()
 
         asyncio.run_coroutine_threadsafe(moved(), self._loop.result()).result()
+
+    def hurry(self) -> None:
+        """From now on, let a request that waits for a virtual clock move it, if nobody else does."""
+        self._hurries = True
+
+    # --- on a clock that others move, too: see `understudy.virtual_loop.Peer` ---
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where it listens."""
+        return self._addresses.port, self._addresses.asset_port
+
+    def busy(self) -> bool:
+        """Say whether it is at work: at an answer that does not wait for the clock, or at a callback."""
+        return self._carrier.at_work > 0 or self.courier.under_way > 0
+
+    def parked(self) -> int:
+        """Return how many requests wait for nothing but the clock."""
+        return self._carrier.parked
 
     # --- its life ---
 
@@ -279,9 +303,24 @@ class LiveServer:
             except Exception as error:
                 self._log.defect(error, "on the clock")
             self._tell()
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(self._patience()):
                     await self._due.wait()
+            except TimeoutError:
+                self._step()
+
+    def _step(self) -> None:
+        """Go to what is due next, for a request that waits for it and has nobody else who does that."""
+        if not isinstance(self.clock, VirtualClock) or self.busy() or not self.parked():
+            return
+        before = self.clock.now()
+        self.clock.step()
+        self._hurried_seconds += self.clock.now() - before
+        if self._hurried_seconds > CEILING_SECONDS:
+            self._log.trouble(
+                f"requests have waited for {CEILING_SECONDS:,.0f} seconds of virtual time: the server stops"
+            )
+            self._stop()
 
     def _patience(self) -> float | None:
         """Return in how many real seconds something falls due; None where nothing does by itself."""
@@ -291,7 +330,9 @@ class LiveServer:
         seconds = max(due - self.clock.now(), 0.0)
         if isinstance(self.clock, SystemClock):
             return self.clock.real_seconds(seconds)
-        return None if seconds else 0.0
+        if seconds:
+            return _HURRY_SECONDS if self._hurries and self.parked() else None
+        return 0.0
 
     async def _watch(self) -> None:
         """Load providers anew when their files change."""

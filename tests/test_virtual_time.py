@@ -1,0 +1,542 @@
+"""Tests of virtual time for code under test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import Any
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import httpx
+import pytest
+import tenacity
+from hypothesis import given
+from hypothesis import strategies as st
+
+from understudy import ClockExhausted, Fake, Receiver, VirtualClock, serve
+from understudy.server import LiveServer
+from understudy.virtual_time import virtual_time
+
+KIE = {"model": "nano-banana-pro", "input": {"prompt": "a lighthouse"}}
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@contextmanager
+def really_under(seconds: float) -> Iterator[None]:
+    """See that something takes next to no time; far more is allowed than it needs."""
+    began = time.perf_counter()
+    yield
+    assert time.perf_counter() - began < seconds
+
+
+# --- functions of time ------------------------------------------------------------------------------------------------
+
+
+def test_a_sleep_moves_the_clock_and_returns_at_once(clock: VirtualClock) -> None:
+    """`time.sleep`, also where it was imported by name, moves the clock by just so much."""
+    began = clock.now()
+    with virtual_time(clock), really_under(60):
+        time.sleep(3600)
+        sleep(600)
+    assert clock.now() - began == 4200
+
+
+def test_what_tells_the_time_follows(clock: VirtualClock) -> None:
+    """The time, and the time that only goes on, follow the clock in all their forms, and go back to the real ones."""
+    real = time.time(), time.monotonic()
+    with virtual_time(clock):
+        before = time.time(), time.time_ns() / 1e9, time.monotonic(), time.monotonic_ns() / 1e9, monotonic()
+        assert time.time() == clock.now()
+        clock.advance(1000)
+        after = time.time(), time.time_ns() / 1e9, time.monotonic(), time.monotonic_ns() / 1e9, monotonic()
+    assert [round(b - a, 3) for a, b in zip(before, after, strict=True)] == [1000] * 5
+    assert before[2] >= real[1]
+    assert 0 <= time.time() - real[0] < 600
+    assert 0 <= monotonic() - real[1] < 600
+
+
+def test_a_loop_with_a_deadline_ends(clock: VirtualClock) -> None:
+    """A loop that waits until a moment of its own clock ends when the virtual one is there."""
+    with virtual_time(clock), really_under(60):
+        deadline = time.monotonic() + 600
+        looks = 0
+        while time.monotonic() < deadline:
+            looks += 1
+            time.sleep(5)
+    assert looks == 120
+
+
+def test_what_is_due_happens_on_the_way(clock: VirtualClock) -> None:
+    """What is planned within a sleep happens at its moment, in order."""
+    seen: list[float] = []
+    began = clock.now()
+    for seconds in (7, 3, 20):
+        clock.call_at(began + seconds, lambda: seen.append(clock.now() - began))
+    with virtual_time(clock):
+        time.sleep(10)
+        assert seen == [3, 7]
+        time.sleep(10)
+    assert seen == [3, 7, 20]
+
+
+def test_a_negative_sleep_is_refused_as_ever(clock: VirtualClock) -> None:
+    """A sleep of less than nothing raises what the real one raises."""
+    with virtual_time(clock), pytest.raises(ValueError, match="sleep length must be non-negative"):
+        time.sleep(-1)
+
+
+def test_a_wait_that_nothing_ends_is_stopped(clock: VirtualClock) -> None:
+    """A loop that swallows every exception ends all the same, at the ceiling."""
+
+    def loop() -> None:
+        while True:
+            try:
+                time.sleep(60)
+            except Exception:  # as code under test does
+                continue
+
+    with (
+        virtual_time(clock, ceiling_seconds=7200),
+        pytest.raises(ClockExhausted, match="more than the ceiling of 7,200"),
+    ):
+        loop()
+
+
+def test_other_threads_have_the_real_time(clock: VirtualClock) -> None:
+    """A thread that did not ask for it sleeps for real, and moves no clock."""
+    began = clock.now()
+    with virtual_time(clock):
+        seen: list[float] = []
+
+        def nap() -> None:
+            time.sleep(0.001)
+            seen.append(time.time())
+
+        thread = threading.Thread(target=nap)
+        thread.start()
+        thread.join(60)
+    assert clock.now() == began
+    assert abs(seen[0] - time.time()) < 600
+
+
+def test_pythons_own_machinery_has_the_real_time(clock: VirtualClock) -> None:
+    """What waits for a lock with a deadline of its own does so by the real time."""
+    with virtual_time(clock), really_under(60):
+        assert not threading.Event().wait(0.001)
+        assert subprocess.run([sys.executable, "-c", ""], timeout=60).returncode == 0
+
+
+def test_virtual_times_can_be_nested(clock: VirtualClock) -> None:
+    """Within another virtual time the inner one counts, and after it the outer one."""
+    inner = VirtualClock()
+    began = clock.now()
+    with virtual_time(clock):
+        with virtual_time(inner):
+            time.sleep(5)
+        time.sleep(7)
+    assert (inner.now() - began, clock.now() - began) == (5, 7)
+
+
+@pytest.mark.parametrize("run", ["sync", "async"])
+def test_tenacity_waits_in_virtual_time(clock: VirtualClock, run: str) -> None:
+    """A library that sleeps on behalf of the code under test sleeps so, too."""
+    tries: list[float] = []
+    again = tenacity.retry(wait=tenacity.wait_fixed(30), stop=tenacity.stop_after_delay(100), reraise=True)
+
+    def fail() -> None:
+        tries.append(clock.now())
+        raise OSError("no")
+
+    async def fail_async() -> None:
+        fail()
+
+    with virtual_time(clock), really_under(60), pytest.raises(OSError, match="no"):
+        again(fail)() if run == "sync" else asyncio.run(again(fail_async)())
+    assert [round(at - tries[0]) for at in tries] == [0, 30, 60, 90, 120]
+
+
+# --- event loops ------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(st.floats(0.001, 100), min_size=1, max_size=4), min_size=1, max_size=4))
+def test_tasks_wake_in_the_order_of_their_times(naps: list[list[float]]) -> None:
+    """However many tasks sleep however long, they wake in order, each at its moment, with what is due between."""
+    clock = VirtualClock()
+    woken: list[float] = []
+    due: list[float] = []
+    began = clock.now()
+
+    async def nap(seconds: list[float]) -> None:
+        at = clock.now()
+        for one in seconds:
+            await asyncio.sleep(one)
+            at += one
+            assert clock.now() == pytest.approx(at, abs=1e-3)
+            woken.append(clock.now())
+
+    async def scene() -> None:
+        clock.call_at(began + 50, lambda: due.append(clock.now()))
+        await asyncio.gather(*map(nap, naps))
+
+    with virtual_time(clock):
+        asyncio.run(scene())
+    assert woken == sorted(woken)
+    assert due == [began + 50] * (woken[-1] > began + 50)
+
+
+def test_timeouts_of_a_loop_come_in_virtual_time(clock: VirtualClock) -> None:
+    """asyncio's and anyio's sleeps and timeouts, and the time of the loop, go by the clock."""
+
+    async def scene() -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30):
+                await asyncio.Event().wait()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.sleep(1000), 60)
+        with anyio.move_on_after(5):
+            await anyio.sleep(1000)
+        await anyio.sleep(5)
+        async with asyncio.timeout(1_000_000):
+            pass  # a timer that was cancelled moves nothing
+        await asyncio.sleep(1)
+        return loop.time() - began
+
+    with virtual_time(clock), really_under(60):
+        assert asyncio.run(scene()) == pytest.approx(101, abs=0.01)
+
+
+def test_a_loop_that_nothing_wakes_is_stopped(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that waits for what nobody will do raises ClockExhausted instead of hanging."""
+    monkeypatch.setattr("understudy.virtual_loop._PATIENCE_SECONDS", 0.01)
+    with virtual_time(clock), pytest.raises(ClockExhausted, match="nothing is planned that would wake it"):
+        asyncio.run(asyncio.Event().wait())
+
+
+def test_a_loop_that_sleeps_for_ever_is_stopped(clock: VirtualClock) -> None:
+    """A task that sleeps again and again ends at the ceiling."""
+
+    async def scene() -> None:
+        while True:
+            await asyncio.sleep(60)
+
+    with virtual_time(clock, ceiling_seconds=3600), pytest.raises(ClockExhausted, match="the ceiling of 3,600"):
+        asyncio.run(scene())
+
+
+@pytest.mark.parametrize("run", [asyncio.to_thread, anyio.to_thread.run_sync], ids=["asyncio", "anyio"])
+def test_a_thread_of_the_loop_is_waited_for(clock: VirtualClock, run: Callable[..., Any]) -> None:
+    """While a thread works for the loop, its timers do not come before their real time."""
+
+    async def scene() -> str:
+        async with asyncio.timeout(3600):
+            await run(time.sleep, 0.03)
+            return "done"
+
+    began = clock.now()
+    with virtual_time(clock), really_under(60):
+        assert asyncio.run(scene()) == "done"
+    assert clock.now() - began < 60
+
+
+def test_a_pipe_of_the_loop_is_waited_for(clock: VirtualClock) -> None:
+    """While another process works for the loop, its timers do not come before their real time."""
+
+    async def scene() -> bytes:
+        program = "import time; time.sleep(0.05); print('done')"
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=subprocess.PIPE)
+        async with asyncio.timeout(3600):
+            return (await process.communicate())[0]
+
+    with virtual_time(clock), really_under(60):
+        assert asyncio.run(scene()).strip() == b"done"
+
+
+def slow_server(pause_seconds: float) -> tuple[socket.socket, int]:
+    """Return a listening socket, and its port, that answers in two pieces with a pause before each."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                while connection.recv(65536):
+                    time.sleep(pause_seconds)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n")
+                    connection.sendall(b"done")
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener, listener.getsockname()[1]
+
+
+async def by_httpx(url: str, pause: float) -> list[str]:
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+        texts = []
+        for _ in range(3):
+            texts.append((await http.get(url)).text)
+            await asyncio.sleep(pause)
+        return texts
+
+
+async def by_aiohttp(url: str, pause: float) -> list[str]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
+        texts = []
+        for _ in range(3):
+            async with http.get(url) as reply:
+                texts.append(await reply.text())
+            await asyncio.sleep(pause)
+        return texts
+
+
+@pytest.mark.parametrize("ask", [by_httpx, by_aiohttp])
+@pytest.mark.parametrize("pause", [5.0, 100.0])
+def test_a_real_socket_is_waited_for(clock: VirtualClock, ask: Callable[..., Any], pause: float) -> None:
+    """While an answer is on its way over a real socket no timeout comes; sleeps between requests cost nothing."""
+    listener, port = slow_server(0.02)
+    began = clock.now()
+    with listener, virtual_time(clock), really_under(60):
+        assert asyncio.run(ask(f"http://127.0.0.1:{port}/", pause)) == ["done"] * 3
+    assert 3 * pause <= clock.now() - began < 3 * pause + 30
+
+
+def test_a_silent_socket_times_out_as_ever(clock: VirtualClock) -> None:
+    """Where nothing ever comes over a real socket, the timeout comes when it really would."""
+
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            _, writer = await asyncio.open_connection(*silent.getsockname())
+            writer.write(b"?")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.05)
+            writer.close()
+
+    with virtual_time(clock), really_under(60):
+        asyncio.run(scene())
+
+
+def test_a_server_in_the_same_loop_does_not_stop_the_clock(clock: VirtualClock) -> None:
+    """A server that runs in the loop under test, with a connection that it keeps, holds nothing up."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            writer.write(b"done\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async def scene() -> list[bytes]:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        got = []
+        for _ in range(3):
+            writer.write(b"?\n")
+            got.append(await reader.readline())
+            await asyncio.sleep(600)
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(1)  # the other side closes
+        server.close()
+        return got
+
+    with virtual_time(clock), really_under(60):
+        assert asyncio.run(scene()) == [b"done\n"] * 3
+
+
+# --- with a fake ------------------------------------------------------------------------------------------------------
+
+
+def polled(http: httpx.Client, pause: float) -> int:
+    """Poll a job to its end as plain code does, and return how often it was asked for."""
+    task = http.post("/api/v1/jobs/createTask", json=KIE).json()["data"]["taskId"]
+    polls = 0
+    while True:
+        polls += 1
+        if http.get("/api/v1/jobs/recordInfo", params={"taskId": task}).json()["data"]["state"] == "success":
+            return polls
+        time.sleep(pause)
+
+
+def test_code_that_polls_with_sleep_sees_its_job_go_on(clock: VirtualClock) -> None:
+    """Code that sleeps between polls finds the fake's job as far as the time that it has slept."""
+    with Fake("kie", clock=clock) as fake, virtual_time(clock), really_under(60):
+        assert polled(fake.client(), 5.0) == 4
+
+
+def test_waits_in_process_and_sleeps_come_in_order(clock: VirtualClock) -> None:
+    """A request that waits in process for its answer, and a task that sleeps, wake in the order of their times."""
+    fake = Fake("oxen", scenario="slow-edit", clock=clock)
+    woken: list[str] = []
+
+    async def edit() -> None:
+        async with fake.async_client() as http:
+            body = {"model": "nano-banana", "prompt": "a", "input_image": "https://a.example/a.png"}
+            await http.post("/api/ai/images/edit", json=body)
+            woken.append("edit")
+
+    async def tick() -> None:
+        for _ in range(3):
+            await asyncio.sleep(10)
+            woken.append("tick")
+
+    async def scene() -> None:
+        await asyncio.gather(edit(), tick())
+
+    with virtual_time(clock), really_under(60):
+        asyncio.run(scene())
+    assert woken == ["tick"] * 3 + ["edit"]
+
+
+# --- with a live server -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(clock: VirtualClock) -> Iterator[LiveServer]:
+    """A live server on the clock of the test."""
+    with serve("kie", "oxen", clock=clock) as server:
+        server.hurry()
+        yield server
+
+
+HEADERS = {"authorization": "Bearer key"}
+
+
+def test_a_live_job_goes_on_while_the_code_under_test_sleeps(clock: VirtualClock, server: LiveServer) -> None:
+    """Plain code that polls a live server finds its job as far as the time that it has slept."""
+    with virtual_time(clock, peers=(server,)), really_under(60), httpx.Client(trust_env=False) as http:
+        http.base_url, http.headers = server.url_of("kie"), HEADERS
+        assert polled(http, 5.0) == 4
+    assert server.provider("kie").journal.transitions[-1].at <= clock.now()
+
+
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+def test_a_live_job_goes_on_while_a_loop_sleeps(clock: VirtualClock, server: LiveServer, library: str) -> None:
+    """The same holds for asynchronous code, which keeps its connections."""
+    url = server.url_of("kie")
+
+    async def by_httpx(method: str, path: str, **options: Any) -> Any:
+        async with httpx.AsyncClient(trust_env=False, headers=HEADERS) as http:
+            return (await http.request(method, url + path, **options)).json()
+
+    async def by_aiohttp(method: str, path: str, **options: Any) -> Any:
+        async with sessions[0].request(method, url + path, headers=HEADERS, **options) as reply:
+            return await reply.json()
+
+    async def scene() -> int:
+        ask = {"httpx": by_httpx, "aiohttp": by_aiohttp}[library]
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session, asyncio.timeout(900):
+            sessions.append(session)
+            task = (await ask("POST", "/api/v1/jobs/createTask", json=KIE))["data"]["taskId"]
+            polls = 1
+            while (await ask("GET", f"/api/v1/jobs/recordInfo?taskId={task}"))["data"]["state"] != "success":
+                polls += 1
+                await asyncio.sleep(5)
+            return polls
+
+    sessions: list[aiohttp.ClientSession] = []
+    with virtual_time(clock, peers=(server,)), really_under(60):
+        assert asyncio.run(scene()) == 4
+
+
+def test_a_callback_arrives_before_time_goes_on(clock: VirtualClock, server: LiveServer) -> None:
+    """A callback that falls due in a sleep has been delivered, and refused ones tried again, when the sleep is over."""
+    with virtual_time(clock, peers=(server,)), Receiver(status=500) as receiver, httpx.Client(trust_env=False) as http:
+        body = {**KIE, "callBackUrl": receiver.url}
+        http.post(f"{server.url_of('kie')}/api/v1/jobs/createTask", json=body, headers=HEADERS)
+        time.sleep(3600)
+    attempts = server.provider("kie").journal.attempts
+    assert len(receiver.received) == len(attempts) == 4
+    assert [round(b.at - a.at) for a, b in itertools.pairwise(attempts)] == [60, 300, 900]
+
+
+EDIT = {"model": "nano-banana", "prompt": "a", "input_image": "https://a.example/a.png"}
+
+
+def test_a_request_that_blocks_moves_the_clock(clock: VirtualClock, server: LiveServer) -> None:
+    """A live request that waits for its job gets its answer at once, and the clock has moved by as much."""
+    began = clock.now()
+    with virtual_time(clock, peers=(server,)), really_under(60), httpx.Client(trust_env=False, timeout=60) as http:
+        assert http.post(f"{server.url_of('oxen')}/api/ai/images/edit", json=EDIT, headers=HEADERS).json()["images"]
+    assert clock.now() - began == pytest.approx(12, abs=0.1)
+
+
+def test_a_loop_keeps_its_times_while_a_request_blocks(clock: VirtualClock, server: LiveServer) -> None:
+    """A task that sleeps wakes in order while another one waits for a live request, and a timeout comes in time."""
+    woken: list[str] = []
+
+    async def edit() -> None:
+        async with httpx.AsyncClient(trust_env=False, timeout=None) as http:
+            await http.post(f"{server.url_of('oxen')}/api/ai/images/edit", json=EDIT, headers=HEADERS)
+            woken.append("edit")
+
+    async def tick() -> None:
+        for _ in range(3):
+            await asyncio.sleep(3)
+            woken.append("tick")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(edit(), 5)
+        woken.append("timeout")
+
+    async def scene() -> None:
+        await asyncio.gather(edit(), tick())
+
+    with virtual_time(clock, peers=(server,)), really_under(60):
+        asyncio.run(scene())
+    assert woken == ["tick"] * 3 + ["edit", "timeout"]
+
+
+def test_a_loop_of_another_thread_runs_in_real_time(clock: VirtualClock) -> None:
+    """A loop that runs in another thread has the real time, and serves who calls it from virtual time."""
+    woken: list[float] = []
+    began = clock.now()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.001)
+        woken.append(clock.now())
+        writer.close()
+
+    async def serve_one() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        address.append(server.sockets[0].getsockname())
+        there.set()
+        while not woken:
+            await asyncio.sleep(0.001)
+        server.close()
+
+    address: list[tuple[str, int]] = []
+    there = threading.Event()
+    with virtual_time(clock):
+        thread = threading.Thread(target=lambda: asyncio.run(serve_one()))
+        thread.start()
+        assert there.wait(60)
+        with socket.create_connection(address[0]):
+            thread.join(60)
+    assert woken == [began]
+
+
+def test_a_request_that_blocks_for_ever_ends_at_the_ceiling(
+    clock: VirtualClock, server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream on which nothing but keep-alives comes is ended when it has lasted for the ceiling."""
+    monkeypatch.setattr("understudy.server.CEILING_SECONDS", 600)
+    with virtual_time(clock, peers=(server,)), really_under(60), httpx.Client(trust_env=False, timeout=60) as http:
+        url = f"{server.url_of('oxen')}/api/events"
+        with http.stream("GET", url, headers=HEADERS) as stream:
+            assert set(stream.iter_lines()) == {": keep-alive", ""}
+    assert 600 < clock.now() - VirtualClock().now() < 700
