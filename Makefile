@@ -63,6 +63,7 @@ serve: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/startup.py
+	@$(BIN)/python benchmarks/plugin.py
 	@$(BIN)/python benchmarks/lifecycle.py
 
 # Ten minutes of load, or make soak SECONDS=60.

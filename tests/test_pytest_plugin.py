@@ -19,7 +19,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     """A project whose tests run as strictly as can be, in a process of their own."""
     for name in [name for name in os.environ if name.startswith(("PYTEST_", "COV_", "UNDERSTUDY_"))]:
         monkeypatch.delenv(name)
-    pytester.makeini("[pytest]\naddopts = --strict-markers -W error -p no:schemathesis\n")
+    pytester.makeini("[pytest]\naddopts = --strict-markers -W error -p no:schemathesis -p no:asyncio\n")
     return pytester
 
 

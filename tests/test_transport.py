@@ -1,43 +1,60 @@
-"""Tests of the in-process transport: a fake behind any httpx client, without a socket."""
+"""Tests of the in-process transport: a fake behind any client of httpx or httpx2, without a socket."""
 
 from __future__ import annotations
 
+import functools
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio
 import httpx
+import httpx2
 import pytest
 
 from tests.small import small
 from understudy.clock import EPOCH_SECONDS, Clock, SystemClock, VirtualClock
 from understudy.errors import ClockExhausted
-from understudy.fake import Fake
+from understudy.fake import API_KEY, Fake
 from understudy.lifecycle import State, Step
 
 #: Makes a request and returns the reply, by a sync or an async client.
 Ask = Callable[..., httpx.Response]
 
 
-def ask_sync(fake: Fake, method: str, url: str, **options: Any) -> httpx.Response:
-    with fake.client(**{"timeout": options.pop("timeout", None)}) as client:
-        return client.request(method, url, **options)
+def client_of(kind: Callable[..., Any], fake: Fake, timeout: float | None) -> Any:
+    """Return a client that somebody has made without our help: it is given the transport."""
+    headers = fake.key_headers(API_KEY)
+    return kind(transport=fake.transport(), base_url=fake.base_url, headers=headers, timeout=timeout)
 
 
-def ask_async(fake: Fake, method: str, url: str, **options: Any) -> httpx.Response:
+def ask_sync(library: ModuleType, fake: Fake, method: str, url: str, **options: Any) -> httpx.Response:
+    with client_of(library.Client, fake, options.pop("timeout", None)) as client:
+        return client.request(method, url, **options)  # type: ignore[no-any-return]
+
+
+def ask_async(library: ModuleType, fake: Fake, method: str, url: str, **options: Any) -> httpx.Response:
     async def main() -> httpx.Response:
-        async with fake.async_client(timeout=options.pop("timeout", None)) as client:
-            return await client.request(method, url, **options)
+        async with client_of(library.AsyncClient, fake, options.pop("timeout", None)) as client:
+            return await client.request(method, url, **options)  # type: ignore[no-any-return]
 
     return anyio.run(main)
 
 
-@pytest.fixture(params=[ask_sync, ask_async])
-def ask(request) -> Ask:
-    """Return a way to make a request: each test is run with a sync and with an async client."""
+@pytest.fixture(params=[httpx, httpx2], ids=lambda library: library.__name__)
+def library(request) -> ModuleType:
+    """Return an HTTP library: each test is run with both."""
     return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=[ask_sync, ask_async])
+def ask(request, library: ModuleType) -> Ask:
+    """Return a way to make a request: each test is run with a sync and with an async client."""
+    return functools.partial(request.param, library)
 
 
 GENERATION = {"model": "nano-banana", "prompt": "a"}
@@ -84,6 +101,72 @@ def test_a_header_may_hold_any_text(ask: Ask, tmp_path: Path) -> None:
     assert reply.headers["x-said"] == "日本"
 
 
+# In the caller's library
+
+
+def test_the_answer_is_of_the_library_that_asked(library: ModuleType, ask: Ask) -> None:
+    """Replies are of the class that the client knows, those whose body comes bit by bit as well."""
+    fake = Fake("kie")
+    fake.fault("dribble", on="status", pause_seconds=1)
+    slow, plain = (ask(fake, "GET", "/api/v1/jobs/recordInfo", params={"taskId": "x"}) for _ in range(2))
+    assert type(slow) is type(plain) is library.Response
+    assert (slow.content, fake.clock.now() > EPOCH_SECONDS + 2) == (plain.content, True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "error"),
+    [
+        ("answer-lost", {}, "ReadError"),
+        ("reset-in-body", {}, "ReadError"),
+        ("body-truncated", {}, "RemoteProtocolError"),
+        ("dribble", {"pause_seconds": 20}, "ReadTimeout"),
+    ],
+)
+def test_errors_are_of_the_library_that_asked(
+    library: ModuleType, ask: Ask, fault: str, parameters: dict[str, Any], error: str
+) -> None:
+    """What goes wrong on the way is the error that the client's library has for it, with the request."""
+    fake = Fake("kie")
+    fake.fault(fault, on="status", **parameters)
+    with pytest.raises(getattr(library, error)) as caught:
+        ask(fake, "GET", "/api/v1/jobs/recordInfo", params={"taskId": "x"}, timeout=10)
+    assert type(caught.value.request) is library.Request
+
+
+def test_nobody_there_is_the_error_of_the_library_that_asked(library: ModuleType, ask: Ask) -> None:
+    """A provider that is down resets one connection, and refuses the next."""
+    fake = Fake("kie")
+    fake.fault("outage")
+    with pytest.raises(library.ReadError):
+        ask(fake, "POST", "/api/v1/jobs/createTask", json={})
+    with pytest.raises(library.ConnectError):
+        ask(fake, "POST", "/api/v1/jobs/createTask", json={})
+
+
+def test_a_broken_stream_is_the_error_of_the_library_that_asked(library: ModuleType, listen: Listen) -> None:
+    """A stream that breaks off is the error that the client's library has for it."""
+    fake = Fake("oxen")
+    fake.fault("stream-drops")
+    enqueue(fake)
+    with pytest.raises(library.RemoteProtocolError, match="in the middle of the stream"):
+        listen(fake)
+
+
+def test_a_request_of_a_derived_class_is_answered(library: ModuleType) -> None:
+    """A request whose class somebody has derived is answered in the library that it was derived from."""
+    derived = type("Derived", (library.Request,), {})
+    fake = Fake("kie")
+    with client_of(library.Client, fake, None) as client:
+        assert type(client.send(derived("GET", f"{fake.base_url}/x"))) is library.Response
+
+
+def test_the_other_library_is_not_imported() -> None:
+    """A fake that is asked by httpx leaves httpx2 alone."""
+    code = "import sys, understudy; understudy.Fake('kie').client().get('/x'); print('httpx2' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
+
+
 # Waiting for a reply
 
 
@@ -96,11 +179,13 @@ def test_a_blocking_create_moves_time(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(("timeout", "gives_up"), [(1, True), (11.5, True), (12, False), (13, False)])
-def test_a_client_gives_up_when_its_read_timeout_is_over(ask: Ask, timeout: float, gives_up: bool) -> None:
+def test_a_client_gives_up_when_its_read_timeout_is_over(
+    library: ModuleType, ask: Ask, timeout: float, gives_up: bool
+) -> None:
     """The read timeout counts from the request on through all steps of the job, in virtual time; the job goes on."""
     fake = Fake("oxen")
     if gives_up:
-        with pytest.raises(httpx.ReadTimeout, match=f"no answer within {timeout:g} seconds"):
+        with pytest.raises(library.ReadTimeout, match=f"no answer within {timeout:g} seconds"):
             ask(fake, "POST", EDIT, json=GENERATION, timeout=timeout)
         assert fake.clock.now() == EPOCH_SECONDS + 0.3 + timeout
         assert [job.terminal for job in fake.jobs.values()] == [False]
@@ -144,20 +229,22 @@ def test_a_real_clock_is_waited_for(ask: Ask) -> None:
     assert [job.state for job in fake.jobs.values()] == [State.SUCCEEDED]
 
 
-def test_a_real_clock_times_out(ask: Ask) -> None:
+def test_a_real_clock_times_out(library: ModuleType, ask: Ask) -> None:
     """On a clock that runs by itself a client gives up as well."""
     fake = Fake("oxen", clock=SystemClock(speed=1000), scenario="stuck-in-queue")
-    with pytest.raises(httpx.ReadTimeout):
+    with pytest.raises(library.ReadTimeout):
         ask(fake, "POST", EDIT, json=GENERATION, timeout=5)
 
 
 # Streams
 
 
-def listen_sync(fake: Fake, *, timeout: float | None = None, most: int = 10) -> list[tuple[float, str]]:
+def listen_sync(
+    library: ModuleType, fake: Fake, *, timeout: float | None = None, most: int = 10
+) -> list[tuple[float, str]]:
     """Listen to the events of the account, and return each with the time at which it came."""
     heard: list[tuple[float, str]] = []
-    with fake.client(timeout=timeout).stream("GET", "/api/events") as reply:
+    with client_of(library.Client, fake, timeout) as client, client.stream("GET", "/api/events") as reply:
         assert reply.headers["content-type"] == "text/event-stream"
         pieces = reply.iter_raw()
         while len(heard) < most:
@@ -168,11 +255,14 @@ def listen_sync(fake: Fake, *, timeout: float | None = None, most: int = 10) -> 
     return heard
 
 
-def listen_async(fake: Fake, *, timeout: float | None = None, most: int = 10) -> list[tuple[float, str]]:
+def listen_async(
+    library: ModuleType, fake: Fake, *, timeout: float | None = None, most: int = 10
+) -> list[tuple[float, str]]:
     heard: list[tuple[float, str]] = []
 
     async def main() -> None:
-        async with fake.async_client(timeout=timeout) as client, client.stream("GET", "/api/events") as reply:
+        client = client_of(library.AsyncClient, fake, timeout)
+        async with client, client.stream("GET", "/api/events") as reply:
             async for piece in reply.aiter_raw():
                 heard.append((round(fake.clock.now() - EPOCH_SECONDS, 3), piece.decode()))
                 if len(heard) == most:
@@ -186,9 +276,9 @@ Listen = Callable[..., "list[tuple[float, str]]"]
 
 
 @pytest.fixture(params=[listen_sync, listen_async])
-def listen(request) -> Listen:
+def listen(request, library: ModuleType) -> Listen:
     """Return a way to listen: each test is run with a sync and with an async client."""
-    return request.param  # type: ignore[no-any-return]
+    return functools.partial(request.param, library)
 
 
 def enqueue(fake: Fake, *steps: Step) -> None:
@@ -219,13 +309,13 @@ def test_waiting_for_an_event_that_nobody_will_send_is_caught(listen: Listen) ->
 
 
 @pytest.mark.parametrize("planned", [True, False])
-def test_a_silent_stream_times_out(listen: Listen, planned: bool) -> None:
+def test_a_silent_stream_times_out(library: ModuleType, listen: Listen, planned: bool) -> None:
     """A client whose read timeout is shorter than the silence between keep-alives gives up, event planned or not."""
     fake = Fake("oxen")
     if planned:
         enqueue(fake, Step(State.QUEUED, seconds=4), Step(State.RUNNING, seconds=4), Step(State.SUCCEEDED))
     began = fake.clock.now() + 0.3
-    with pytest.raises(httpx.ReadTimeout, match="silent for 5 seconds"):
+    with pytest.raises(library.ReadTimeout, match="silent for 5 seconds"):
         listen(fake, timeout=5)
     assert fake.clock.now() - began == pytest.approx(5, abs=1e-3)
 
@@ -282,12 +372,12 @@ def test_a_listener_hears_what_another_task_does() -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 10_000])
-def test_a_stream_on_a_real_clock(listen: Listen, timeout: float | None) -> None:
+def test_a_stream_on_a_real_clock(library: ModuleType, listen: Listen, timeout: float | None) -> None:
     """On a clock that runs by itself frames come by themselves; a client that waits too long for one gives up."""
     fake = Fake("oxen", clock=SystemClock(speed=1000))
     enqueue(fake)
     assert len(listen(fake, timeout=timeout, most=1)) == 1
-    with pytest.raises(httpx.ReadTimeout):
+    with pytest.raises(library.ReadTimeout):
         listen(fake, timeout=5)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ class Fake:
     ) -> None:
         contract, behaviour = load_provider(find_provider(provider, paths))
         self.clock: Clock = clock if clock is not None else VirtualClock()
-        self._post = Post(allow_callbacks, callback_app)
+        self._callback_hosts = frozenset(host.lower() for host in allow_callbacks)
+        self._post = Post(self._callback_hosts, callback_app)
         self._balance = balance
         self._provider = Provider(
             contract,
@@ -106,13 +108,36 @@ class Fake:
         return self._provider.handle(request)
 
     def transport(self) -> FakeTransport:
-        """Return a transport for httpx clients, sync and async."""
+        """Return a transport for clients of httpx or httpx2, sync and async."""
         from understudy.transport import FakeTransport
 
         hosts = self.hosts
         latency = self._provider.behaviour.latency_seconds
         note = self._provider.record
         return FakeTransport(lambda host: self.handle if host in hosts else None, hosts, self.clock, latency, note)
+
+    def mock(self) -> AbstractContextManager[None]:
+        """Answer every httpx client of this process, sync and async, that asks a host of the fake, however it was made.
+
+        Requests to this machine, and to hosts that callbacks may be sent to, go on to the network, and those that a
+        mock of respx has a route for go to it. Any other is refused, as the transport refuses it.
+
+        Returns:
+            What is to be used in a `with` statement; at its end all is as it was.
+
+        Raises:
+            UsageError: The package respx is not installed.
+
+        Example:
+            >>> import httpx, understudy
+            >>> fake = understudy.Fake("kie")
+            >>> with fake.mock():
+            ...     httpx.get("https://api.kie.ai/api/v1/chat/credit", headers=fake.key_headers("key")).json()["msg"]
+            'success'
+        """
+        from understudy.patching import Patch
+
+        return Patch(self.transport(), self.hosts, self._callback_hosts)
 
     def client(self, *, api_key: str = API_KEY, **options: Any) -> httpx.Client:
         """Return an httpx client that talks to the fake, with the provider's base URL and a key.
@@ -183,8 +208,7 @@ class Fake:
 
     def fault(
         self,
-        name: str,
-        /,
+        fault: str,
         *,
         on: str | None = None,
         nth: int = 1,
@@ -194,7 +218,7 @@ class Fake:
         """Have something go wrong.
 
         Args:
-            name: The fault, such as `answer-lost`; `docs/faults.md` lists them.
+            fault: Its name, such as `answer-lost`; `docs/faults.md` lists them.
             on: What it strikes, such as `status`; None for what it usually does.
             nth: Which request, counted from now.
             times: How many from there on; None for all.
@@ -214,7 +238,7 @@ class Fake:
             ...     len(fake.jobs)
             1
         """
-        self._provider.arm(fault_rule(name, on, parameters, nth=nth, times=times))
+        self._provider.arm(fault_rule(fault, on, parameters, nth=nth, times=times))
 
     def wait_for(
         self, job_id: str, state: State | None = None, *, delivery: bool = False, timeout_seconds: float = 600.0

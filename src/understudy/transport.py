@@ -1,8 +1,16 @@
-"""The in-process transport: a fake behind any httpx client, sync and async, streaming, without a socket."""
+"""The in-process transport: a fake behind any httpx client, sync and async, streaming, without a socket.
+
+It answers in the library whose request came in: the classes of responses, streams and errors are those of httpx, or of
+httpx2, which has the same ones and does not take those of the other.
+"""
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from types import ModuleType
+from typing import Any
 
 import httpx
 
@@ -18,7 +26,7 @@ Route = Callable[[str], Handle | None]
 
 
 class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Answers the requests of an httpx client from a fake.
+    """Answers the requests of a client of httpx or httpx2 from a fake.
 
     Args:
         route: Returns what answers the requests to a host, or None for a host that is nobody's.
@@ -79,21 +87,34 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             return wait.resume()
         if self._clock.now() >= deadline:
             wait.abandon()
-            raise httpx.ReadTimeout(f"no answer within {_read_timeout(request):g} seconds", request=request)
+            raise _library(request).ReadTimeout(f"no answer within {_read_timeout(request):g} seconds", request=request)
         return wait
 
     def _response(self, request: httpx.Request, outcome: Reply | Stream | Severed) -> httpx.Response:
+        library = _library(request)
         if isinstance(outcome, Severed):
-            kind = httpx.ConnectError if outcome.refused else httpx.ReadError
+            kind = library.ConnectError if outcome.refused else library.ReadError
             raise kind(_REFUSED if outcome.refused else _RESET, request=request)
         headers = [(name.encode(), value.encode()) for name, value in outcome.headers]
+        response: Callable[..., httpx.Response] = functools.partial(library.Response, headers=headers)
         if isinstance(outcome, Stream):
-            return httpx.Response(200, headers=headers, stream=_Frames(outcome, self._clock, request))
+            return response(200, stream=_stream_of(library, _Frames)(outcome, self._clock, request))
         if outcome.transmission is None or request.method == "HEAD":
-            return httpx.Response(outcome.status, headers=headers, content=outcome.body)
+            return response(outcome.status, content=outcome.body)
         headers.append((b"content-length", str(len(outcome.body)).encode()))
-        body = _Body(outcome.body, outcome.transmission, self._clock, request)
-        return httpx.Response(outcome.status, headers=headers, stream=body)
+        body = _stream_of(library, _Body)(outcome.body, outcome.transmission, self._clock, request)
+        return response(outcome.status, stream=body)
+
+
+def _library(request: httpx.Request) -> ModuleType:
+    """Return the library that a request is of; a class that somebody derived from its request is of it, too."""
+    return sys.modules[type(request).__mro__[-2].__module__]
+
+
+@functools.cache
+def _stream_of(library: ModuleType, kind: type) -> Callable[..., Any]:
+    """Return a kind of stream as a class that the clients of a library take."""
+    return type(kind.__name__, (kind, library.SyncByteStream, library.AsyncByteStream), {})
 
 
 def _pause(clock: Clock, until: float) -> float:
@@ -117,7 +138,7 @@ _RESET = "[Errno 104] Connection reset by peer"
 _REFUSED = "[Errno 111] Connection refused"
 
 
-class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+class _Body:
     """A body that does not come whole, or not at once."""
 
     def __init__(self, body: bytes, transmission: Transmission, clock: Clock, request: httpx.Request) -> None:
@@ -125,6 +146,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._transmission = transmission
         self._clock = clock
         self._request = request
+        self._library = _library(request)
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._transmission.chunks(self._body):
@@ -145,7 +167,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         """Return a chunk, unless the client has given up on it before it came."""
         seconds = _read_timeout(self._request)
         if self._transmission.pause_seconds > seconds:
-            raise httpx.ReadTimeout(f"nothing came within {seconds:g} seconds", request=self._request)
+            raise self._library.ReadTimeout(f"nothing came within {seconds:g} seconds", request=self._request)
         return chunk
 
     def _end(self) -> None:
@@ -153,12 +175,12 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         if sent is None or sent >= len(self._body):
             return
         if self._transmission.reset:
-            raise httpx.ReadError(_RESET, request=self._request)
+            raise self._library.ReadError(_RESET, request=self._request)
         text = f"peer closed connection without sending complete message body (received {sent} bytes"
-        raise httpx.RemoteProtocolError(f"{text}, expected {len(self._body)})", request=self._request)
+        raise self._library.RemoteProtocolError(f"{text}, expected {len(self._body)})", request=self._request)
 
 
-class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
+class _Frames:
     """The frames of a stream, one by one; whoever waits for the next one moves a virtual clock.
 
     Keep-alives wake nobody in virtual time: a wait that only they would end is a wait that nothing ends. But whoever
@@ -169,6 +191,7 @@ class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._stream = stream
         self._clock = clock
         self._request = request
+        self._library = _library(request)
         self._heard_at = clock.now()
         # a client that waits longer than the silence between keep-alives never gives up
         timeout, self._silence = _read_timeout(request), stream.keep_alive_seconds or float("inf")
@@ -199,7 +222,8 @@ class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
     def _goes_on(self) -> bool:
         """Say whether anything follows; where the end is one that nobody should meet, raise what it is met as."""
         if self._stream.ended and not self._stream.frames and self._stream.broken:
-            raise httpx.RemoteProtocolError("peer closed connection in the middle of the stream", request=self._request)
+            text = "peer closed connection in the middle of the stream"
+            raise self._library.RemoteProtocolError(text, request=self._request)
         return bool(self._stream.frames) or not self._stream.ended
 
     def _has_news(self) -> bool:
@@ -230,8 +254,10 @@ class _Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
         if not self._has_news() and self._clock.now() >= self._heard_at + self._timeout:
             raise self._silent()
 
-    def _silent(self) -> httpx.ReadTimeout:
-        return httpx.ReadTimeout(f"the stream was silent for {self._timeout:g} seconds", request=self._request)
+    def _silent(self) -> Exception:
+        text = f"the stream was silent for {self._timeout:g} seconds"
+        silent: Exception = self._library.ReadTimeout(text, request=self._request)
+        return silent
 
     def _endless(self) -> ClockExhausted:
         return ClockExhausted(
