@@ -33,17 +33,17 @@ from understudy import (
     ProviderError,
     Refused,
     State,
-    Step,
     UnreadableReply,
     WaitTimeout,
 )
 from understudy.callback import Delivery
 from understudy.exchange import Answer
 from understudy.exchange import retry_after as asked_to_wait
-from understudy.faults import fault_class, fault_names
 from understudy.folders import find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import TERMINAL
+from understudy.strategies import happenings, timelines
+from understudy.strategies.machine import charged_twice, gone_on
 
 KEY = "sk-a-key-that-nobody-may-see"
 SECRET = "understudy-webhook-key"  # of the fake's behaviour file
@@ -68,43 +68,37 @@ REACHED: Counter[tuple[str, str, str]] = Counter()
 #: Named errors that pass; the others are answered to a client that has done something wrong.
 PASSING = ("serverError", "rateLimited")
 
-PARAMETERS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "delay": st.fixed_dictionaries({"seconds": st.sampled_from([1.0, 20.0, 90.0])}),
-    "dribble": st.fixed_dictionaries({"pause_seconds": st.sampled_from([0.1, 5.0, 29.0])}),
-    "error": st.fixed_dictionaries(
-        {
-            "error": st.sampled_from(PASSING),
-            "retry_after_seconds": st.sampled_from([-1, 0, 7, 90]),
-            "retry_after_date": st.booleans(),
-        }
-    ),
-    "html-error-page": st.sampled_from(
-        [
-            {"status": 502, "committed": False},
-            {"status": 524, "committed": True},
-            {"status": 503, "committed": True},
-        ]
-    ),
-    "outage": st.fixed_dictionaries({"seconds": st.sampled_from([3.0, 40.0])}),
-    "unknown-state": st.fixed_dictionaries({"seconds": st.sampled_from([3.0, 60.0])}),
-}
+#: Statuses of an error page that pass.
+PASSING_STATUSES = (502, 503, 524)
 
 
 @functools.cache
 def combinations(provider: str) -> list[tuple[str, str]]:
     """Return the faults that a client can meet at a provider and come through, each with the part that it strikes."""
-    job_type = load_provider(find_provider(provider))[0].job_type
-    hopeless = {"member-value", "member-renamed"}  # what they change may be anything
-    if job_type.words.unknown == "failed":
-        hopeless.add("unknown-state")  # the contract has it that such a job has failed
-    if job_type.status is None or job_type.status.invisible_error is None:
-        hopeless.add("not-yet-visible")  # the contract has it that there is no such job
+    contract = load_provider(find_provider(provider))[0]
     return [
         (name, part)
-        for name in fault_names()
-        for part in fault_class(name).on
-        if part in PARTS[provider] and name not in hopeless
+        for name, part in happenings.combinations(contract)
+        if part in PARTS[provider] and not happenings.misleads(contract, name)
     ]
+
+
+@functools.cache
+def drawn_faults(provider: str, names: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return the faults that a client can come through, those of some names or all."""
+    contract = load_provider(find_provider(provider))[0]
+    options = [strike for strike in combinations(provider) if not names or strike[0] in names]
+    drawn = st.sampled_from(options).flatmap(lambda strike: happenings.fault_at(contract, *strike))
+    return drawn.map(passing)
+
+
+def passing(fault: dict[str, Any]) -> dict[str, Any]:
+    """Return a fault as one that passes: with an error that does, and an error page that does."""
+    if fault.get("error", PASSING[0]) not in PASSING:
+        fault = {**fault, "error": PASSING[len(fault["error"]) % 2]}
+    if "status" in fault:
+        fault = {**fault, "status": PASSING_STATUSES[fault["status"] % 3]}
+    return fault
 
 
 @dataclass
@@ -128,16 +122,6 @@ class Wire(httpx.BaseTransport):
         return response
 
 
-timelines = st.none() | st.tuples(
-    st.lists(
-        st.builds(Step, st.sampled_from([State.QUEUED, State.RUNNING]), seconds=st.integers(1, 90))
-        | st.builds(Step, st.sampled_from([State.QUEUED, State.RUNNING]), reads=st.integers(1, 3)),
-        max_size=3,
-    ).map(lambda found: sorted(found, key=lambda step: step.state is State.RUNNING)),
-    st.sampled_from([Step(State.SUCCEEDED), Step(State.FAILED), Step(State.RUNNING)]),
-).map(lambda parts: (*parts[0], parts[1]))
-
-
 class Ordeal(RuleBasedStateMachine):
     """Draws what happens, and looks after each of it whether what was promised holds.
 
@@ -155,7 +139,6 @@ class Ordeal(RuleBasedStateMachine):
     def begin(self, data: st.DataObject, seed: int, signed: bool) -> None:
         """Join a client to a fake."""
         self.provider = provider = data.draw(st.sampled_from(self.providers))
-        self.options = [(name, on) for name, on in combinations(provider) if not self.faults or name in self.faults]
         self.fake = Fake(provider, seed=seed, balance=200)
         self.wire = Wire(self.fake, self.fake.transport())
         self.http = httpx.Client(transport=self.wire, timeout=None)  # the client has its own
@@ -179,9 +162,7 @@ class Ordeal(RuleBasedStateMachine):
     def arm(self, data: st.DataObject, count: int) -> None:
         """Have some things go wrong from now on, some time."""
         for _ in range(count):
-            name, on = data.draw(st.sampled_from(self.options))
-            nth, times = data.draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2), (3, 5)]))
-            self.fake.fault(name, on=on, nth=nth, times=times, **data.draw(PARAMETERS.get(name, st.just({}))))
+            self.fake.fault(**data.draw(drawn_faults(self.provider, self.faults)))
 
     @rule()
     def turn_a_deaf_ear(self) -> None:
@@ -197,13 +178,15 @@ class Ordeal(RuleBasedStateMachine):
 
     @rule(
         target=jobs,
-        timeline=timelines,
+        data=st.data(),
+        usual=st.booleans(),
         fails=st.sampled_from([False, False, True]),
         hook=st.booleans(),
         seconds=st.sampled_from([1, 60, 300]),
     )
-    def submit(self, timeline: tuple[Step, ...] | None, fails: bool, hook: bool, seconds: int) -> Any:
+    def submit(self, data: st.DataObject, usual: bool, fails: bool, hook: bool, seconds: int) -> Any:
         """Make a job; it is charged for once if there is one, and not if it was refused."""
+        timeline = None if usual else data.draw(timelines(self.provider))
         if timeline is not None or fails:
             self.fake.next_job(timeline=timeline, failure="content-policy" if fails else None)
         before = self._charges()
@@ -269,7 +252,7 @@ class Ordeal(RuleBasedStateMachine):
     def go_all_the_way(self, data: st.DataObject, hook: bool, by: str) -> None:
         """Have something go wrong, make a job, wait for it and fetch its result, as most clients do."""
         self.arm(data, 1)
-        made = self.submit(None, False, hook, 60)
+        made = self.submit(data, True, False, hook, 60)
         if isinstance(made, str):
             if by == "cancel" and self.provider == "oxen":
                 self.cancel(made)
@@ -291,19 +274,15 @@ class Ordeal(RuleBasedStateMachine):
         if self._begun:
             ledger = self.fake.ledger_of(KEY)
             assert ledger.refunded <= ledger.charged
-            assert len(set(self._charges())) == len(self._charges())
+            assert not charged_twice(ledger)
             refunds = [entry.job_id for entry in ledger.entries if entry.amount < 0]
-            assert len(set(refunds)) == len(refunds)
             assert all(self.fake.jobs[job_id].state is State.FAILED for job_id in refunds)
 
     @invariant()
     def what_has_ended_stays_so(self) -> None:
         """A job that has ended enters no further state."""
-        ended: set[str] = set()
-        for transition in self.fake.journal.transitions if self._begun else ():
-            assert transition.job_id not in ended, f"job {transition.job_id} went on after its end"
-            if transition.state in TERMINAL:
-                ended.add(transition.job_id)
+        if self._begun:
+            assert not gone_on(self.fake.journal)
 
     @invariant()
     def news_is_told_once(self) -> None:

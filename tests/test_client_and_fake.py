@@ -27,6 +27,7 @@ from understudy import (
 )
 from understudy.callback import Delivery
 from understudy.fake import API_KEY
+from understudy.strategies import timelines
 
 ENDED = {State.SUCCEEDED, State.FAILED, State.CANCELLED}
 HOOK = "http://127.0.0.1:9/hook"
@@ -199,16 +200,6 @@ class HeardFake(Fake):
         done(self.callbacks.hear(delivery, self.clock.now()), "")
 
 
-timelines = st.none() | st.tuples(
-    st.lists(
-        st.builds(Step, st.sampled_from([State.QUEUED, State.RUNNING]), seconds=st.integers(1, 90))
-        | st.builds(Step, st.sampled_from([State.QUEUED, State.RUNNING]), reads=st.integers(1, 3)),
-        max_size=3,
-    ).map(lambda found: sorted(found, key=lambda step: step.state is State.RUNNING)),
-    st.sampled_from([Step(State.SUCCEEDED), Step(State.FAILED), Step(State.RUNNING)]),
-).map(lambda parts: (*parts[0], parts[1]))
-
-
 class Together(RuleBasedStateMachine):
     """Draws what a client does, plays it against the fake, and compares both with the model."""
 
@@ -241,7 +232,8 @@ class Together(RuleBasedStateMachine):
         choice=st.integers(0, 1),
         error=st.none() | st.integers(0, 3),
         failure=st.none() | st.integers(0, 1),
-        timeline=timelines,
+        data=st.data(),
+        usual=st.booleans(),
         hidden=st.booleans(),
         hook=st.booleans(),
     )
@@ -250,11 +242,13 @@ class Together(RuleBasedStateMachine):
         choice: int,
         error: int | None,
         failure: int | None,
-        timeline: tuple[Step, ...] | None,
+        data: st.DataObject,
+        usual: bool,
         hidden: bool,
         hook: bool,
     ) -> Any:
         """Make a job that goes as drawn, or is refused as drawn."""
+        timeline = None if usual else data.draw(timelines(self.provider))
         given = self.given
         named = None if error is None else list(given.errors)[error % len(given.errors)]
         fails = None if failure is None else given.failures[failure]

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.schemas import Schemas, Spoiled
 from understudy.contract.model import Contract
 from understudy.fake import API_KEY, Fake
 from understudy.folders import find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import State
+from understudy.strategies.schemas import Schemas, Spoiled
 from understudy.wire import Reply, Request, Wait
 
 CONTRACTS: dict[str, Contract] = {name: load_provider(find_provider(name))[0] for name in ("kie", "oxen", "shortapi")}

@@ -90,8 +90,8 @@ def wrong_rule(name: str, on: str | None, parameters: Mapping[str, Json]) -> Ite
         yield "fault", f'"{name}" needs a "pointer"'
 
 
-# What a number can be, by the last word of its name.
-_RANGES: Mapping[str, tuple[float, float]] = {
+#: What a number can be, by the last word of its name.
+RANGES: Mapping[str, tuple[float, float]] = {
     "seconds": (0, 366 * 86400),
     "share": (0, 1),
     "bytes": (1, 2**30),
@@ -105,7 +105,7 @@ def _expected(key: str, default: Json) -> str:
         return 'a JSON pointer, which begins with "/"'
     if isinstance(default, bool | str):
         return _KINDS[type(default)]
-    least, most = _RANGES[key.rpartition("_")[2]]
+    least, most = RANGES[key.rpartition("_")[2]]
     return f"{_KINDS[type(default)]} from {least:,} to {most:,}"
 
 
@@ -115,7 +115,7 @@ def _fits(key: str, value: Json, default: Json) -> bool:
         return type(value) is type(default) and (key != "pointer" or value.startswith("/"))
     if not isinstance(value, int | float if isinstance(default, float) else int):
         return False
-    least, most = _RANGES[key.rpartition("_")[2]]
+    least, most = RANGES[key.rpartition("_")[2]]
     return least <= value <= most or value == default
 
 
