@@ -11,6 +11,8 @@ import os
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["pytester", "tests.projects"]
+
 # Hypothesis picks a profile of its own where it sees a CI; ours start from its defaults, to be the same everywhere.
 _DEFAULTS = settings.get_profile("default")
 settings.register_profile("quick", _DEFAULTS, deadline=None, print_blob=True, max_examples=10)

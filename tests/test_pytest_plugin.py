@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.projects import run
 from tests.small import small
 
-pytest_plugins = ["pytester"]
-
 CREATE = '"/api/v1/jobs/createTask", json={"model": "nano-banana-pro", "input": {"prompt": "a"}}'
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A project whose tests run as strictly as can be, in a process of their own."""
-    for name in [name for name in os.environ if name.startswith(("PYTEST_", "COV_", "UNDERSTUDY_"))]:
-        monkeypatch.delenv(name)
-    pytester.makeini("[pytest]\naddopts = --strict-markers -W error -p no:schemathesis -p no:asyncio\n")
-    return pytester
-
-
-def run(project: pytest.Pytester, code: str, *options: str) -> pytest.RunResult:
-    """Run tests of the project."""
-    project.makepyfile(code)
-    return project.runpytest_subprocess("-p", "no:cacheprovider", *options)
 
 
 def test_each_provider_is_a_fixture(project: pytest.Pytester) -> None:
@@ -111,6 +94,64 @@ def test_a_misspelt_marker_is_told(project: pytest.Pytester, marker: str, text: 
     done = run(project, f"import pytest\n\n@pytest.mark.understudy({marker})\ndef test_x(kie): pass\n")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     assert text in done.stderr.str()
+
+
+def test_virtual_time_is_a_marker(project: pytest.Pytester) -> None:
+    """Waits of a marked test move the clock of all its fakes, in process and on a server of its own."""
+    done = run(
+        project,
+        f"""
+        import asyncio
+        import time
+        from time import sleep
+
+        import httpx
+        import pytest
+        import understudy
+
+        def polled(http):
+            began = time.perf_counter()
+            task = http.post({CREATE}).json()["data"]["taskId"]
+            deadline, polls = time.monotonic() + 600, 0
+            while time.monotonic() < deadline:
+                polls += 1
+                http.get("/api/v1/jobs/recordInfo", params={{"taskId": task}})
+                sleep(5)
+            return polls, time.perf_counter() - began
+
+        @pytest.mark.virtual_time
+        def test_in_process(kie, oxen):
+            kie.client().get("/api/v1/chat/credit")  # what is used first is imported then
+            polls, seconds = polled(kie.client())
+            print(f"took {{seconds * 1000:.0f}} ms")
+            assert polls > 100
+            assert kie.clock is oxen.clock
+            assert time.time() == kie.clock.now()
+
+        @pytest.mark.virtual_time
+        def test_live(understudy_server):
+            headers = {{"authorization": f"Bearer {{understudy_server.api_key}}"}}
+            with httpx.Client(base_url=understudy_server.url_of("kie"), headers=headers, trust_env=False) as http:
+                assert polled(http)[0] == 120
+
+        @pytest.mark.virtual_time
+        def test_loop(kie):
+            asyncio.run(asyncio.sleep(600))
+            assert kie.clock.now() - understudy.VirtualClock().now() == pytest.approx(600)
+
+        @pytest.mark.virtual_time(ceiling_seconds=60)
+        def test_ceiling():
+            with pytest.raises(understudy.ClockExhausted):
+                time.sleep(61)
+
+        def test_not_marked(kie):
+            before = kie.clock.now()
+            time.sleep(0.001)
+            assert kie.clock.now() == before
+            assert abs(time.time() - kie.clock.now()) > 86400
+        """,
+    )
+    done.assert_outcomes(passed=5)
 
 
 def test_an_unexpected_request_fails_a_test(project: pytest.Pytester) -> None:

@@ -29,8 +29,9 @@ from tests.live import (
     raw,
     told,
 )
+from tests.small import small
 from understudy.carrier import Addresses
-from understudy.clock import SystemClock
+from understudy.clock import SystemClock, VirtualClock
 from understudy.errors import ContractInvalid, UsageError
 from understudy.listen import loop_factory, shown_host
 from understudy.media import draw
@@ -122,6 +123,18 @@ def test_a_providers_own_host_needs_no_prefix(live: LiveServer, http: httpx.Clie
     assert link.startswith(f"{live.asset_url}/oxen/")
     path = link.removeprefix(f"{live.asset_url}/oxen")
     assert http.get(live.asset_url + path, headers={"host": "hub.oxen.ai:80"}).status_code == 200
+
+
+def test_the_base_url_has_the_path_of_the_real_one(tmp_path: Path, http: httpx.Client) -> None:
+    """Where a provider's base URL has a path, what stands in for it has it, too, and so have its own links."""
+    document = small(tmp_path) / "contracts/small/openapi.yaml"
+    document.write_text(document.read_text().replace("https://api.small.test", "https://api.small.test/v1"))
+    with serve("small", paths=[tmp_path], clock=VirtualClock()) as server:
+        assert server.url_of("small") == f"{server.url}/small/v1"
+        reply = http.post(server.url_of("small") + "/jobs", json={"prompt": "a"}, headers=key())
+        assert reply.status_code == 201
+        [about] = http.get(f"{server.url}/__admin/providers").json()["providers"]
+        assert about["url"] == server.url_of("small")
 
 
 def test_a_bad_host_header_is_not_echoed(live: LiveServer, http: httpx.Client) -> None:

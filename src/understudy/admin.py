@@ -97,7 +97,7 @@ class Admin:
         provider = role.provider
         return {
             "name": role.name,
-            "url": f"{self._addresses.url}/{role.name}",
+            "url": f"{self._addresses.url}/{role.name}{role.base_path}",
             "asset_url": f"{self._addresses.asset_url}/{role.name}",
             "hosts": role.hosts,
             "scenario": role.scenario,

@@ -151,7 +151,8 @@ class Carrier:
         url, asset_url = self._addresses.url, self._addresses.asset_url
         if called and host not in role.hosts:
             url, asset_url = self._addresses.as_called(host, called[2], scope["server"][1])
-        request.server_url, request.asset_url = f"{url}/{role.name}", f"{asset_url}/{role.name}"
+        request.server_url = f"{url}/{role.name}{role.base_path}"
+        request.asset_url = f"{asset_url}/{role.name}"
         return role, request
 
     def _nobodys(self, request: Request) -> Reply:

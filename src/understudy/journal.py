@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from understudy.lifecycle import Json, State
@@ -102,14 +102,20 @@ class Journal:
 
     Args:
         max_entries: How many entries are kept.
+
+    Attributes:
+        listener: Told of each entry when it is written; None for nobody.
     """
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self.listener: Callable[[Entry], None] | None = None
         self._entries: deque[Entry] = deque(maxlen=max_entries)
 
     def add(self, entry: Entry) -> None:
         """Write an entry."""
         self._entries.append(entry)
+        if self.listener is not None:
+            self.listener(entry)
 
     def clear(self) -> None:
         """Forget everything."""

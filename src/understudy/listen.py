@@ -30,6 +30,10 @@ class Connection(HttpToolsProtocol):
 
     _answering: RequestResponseCycle | None = None  # uvicorn tells of the end only the request that it read last
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        self.access_log = False  # where somebody listens to all logs, as pytest does, uvicorn would write one
+
     def on_headers_complete(self) -> None:
         waiting = len(self.pipeline)
         super().on_headers_complete()

@@ -63,6 +63,9 @@ class Provider:
         balance: What accounts start with; None for what the scenario or the behaviour file says.
         send: Sends a callback, and calls back with the status of the answer (None for none) and a note.
 
+    Attributes:
+        errors: How errors come from now on; None for the contract's default.
+
     Raises:
         UsageError: There is no such scenario or transport.
     """
@@ -91,7 +94,7 @@ class Provider:
         self._scenario: Scenario | None = None if scenario is None else behaviour.scenario(scenario)
         self._seed = seed
         self._balance = balance
-        self._errors = errors
+        self.errors = errors
         self._trouble = Trouble(clock, self.journal)
         self._down_until = 0.0
         self._securities = {entry for operation in contract.operations.values() for entry in operation.security}
@@ -365,7 +368,7 @@ class Provider:
         scope: dict[str, Any],
         story: Scenario | None,
     ) -> Reply:
-        by = self._errors or (story and story.transport) or job_type.errors.transports[0]
+        by = self.errors or (story and story.transport) or job_type.errors.transports[0]
         return refusal(answered, operation, job_type, scope, by)
 
 

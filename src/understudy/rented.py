@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from understudy.server import LiveServer
+from understudy.markers import clock_of, is_in_virtual_time, paths, with_peer
+from understudy.server import LiveServer, serve
 from understudy.store import Account, account_name
 from understudy.strictness import complaints
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class Rented:
@@ -47,3 +54,15 @@ class Rented:
         """Return what a strict test fails for."""
         name = account_name(self.api_key)
         return [text for role in self.server.roster.playing() for text in complaints(role.provider, name)]
+
+
+@contextmanager
+def server_for(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+    """Return the server of the session, or for a test in virtual time one of its own, on its clock."""
+    if not is_in_virtual_time(request.node):
+        yield request.getfixturevalue("_understudy_live")
+        return
+    with serve(paths=paths(request.config), clock=clock_of(request.node)) as server:
+        server.share_clock()
+        with_peer(request.node, server)
+        yield server

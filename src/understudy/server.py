@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
 import uvicorn
@@ -113,7 +113,7 @@ class LiveServer:
         self.courier = Courier(allow_callbacks, self._tell, log.defect)
         self._log = log
         self._reload = reload
-        self._hurries = False
+        self._shares = False
         self._hurried_seconds = 0.0
         self._loop: Future[asyncio.AbstractEventLoop] = Future()  # there once the thread runs
         self._down_until = 0.0
@@ -137,7 +137,8 @@ class LiveServer:
         Raises:
             UsageError: It is not played here.
         """
-        return f"{self.url}/{self.roster.role(provider).name}"
+        role = self.roster.role(provider)
+        return f"{self.url}/{role.name}{role.base_path}"
 
     def provider(self, name: str) -> Provider:
         """Return the pipeline of a provider: its jobs, accounts and journal.
@@ -156,9 +157,13 @@ class LiveServer:
 
         asyncio.run_coroutine_threadsafe(moved(), self._loop.result()).result()
 
-    def hurry(self) -> None:
-        """From now on, let a request that waits for a virtual clock move it, if nobody else does."""
-        self._hurries = True
+    def share_clock(self) -> None:
+        """Leave a virtual clock to who else moves it, from now on; a request that waits moves it where nobody does."""
+        self._shares = True
+
+    def beside(self, start: Callable[[Logbook], Coroutine[Any, Any, None]]) -> None:
+        """Run what works beside it in its event loop, with its log: see `understudy.proxy`."""
+        asyncio.run_coroutine_threadsafe(start(self._log), self._loop.result()).result()
 
     # --- on a clock that others move, too: see `understudy.virtual_loop.Peer` ---
 
@@ -298,16 +303,20 @@ class LiveServer:
         """Do what falls due, when it does."""
         while True:
             self._due.clear()
-            try:
-                self.clock.run_due()
-            except Exception as error:
-                self._log.defect(error, "on the clock")
-            self._tell()
+            if not self._shares:  # or two threads would do what is due, and in no certain order
+                self._run_due()
             try:
                 async with asyncio.timeout(self._patience()):
                     await self._due.wait()
             except TimeoutError:
                 self._step()
+
+    def _run_due(self) -> None:
+        try:
+            self.clock.run_due()
+        except Exception as error:
+            self._log.defect(error, "on the clock")
+        self._tell()
 
     def _step(self) -> None:
         """Go to what is due next, for a request that waits for it and has nobody else who does that."""
@@ -330,9 +339,9 @@ class LiveServer:
         seconds = max(due - self.clock.now(), 0.0)
         if isinstance(self.clock, SystemClock):
             return self.clock.real_seconds(seconds)
-        if seconds:
-            return _HURRY_SECONDS if self._hurries and self.parked() else None
-        return 0.0
+        if self._shares:
+            return _HURRY_SECONDS if self.parked() else None
+        return None if seconds else 0.0
 
     async def _watch(self) -> None:
         """Load providers anew when their files change."""

@@ -34,7 +34,8 @@ class VirtualTime:
     Args:
         clock: The clock, which waits move.
         ceiling_seconds: How much may be waited in all before a wait raises ClockExhausted.
-        peers: Who else acts by this clock, in real time.
+        peers: Live servers on this clock.
+        after_step: Called whenever something that was due has happened in a wait.
 
     Attributes:
         clock: The clock.
@@ -42,9 +43,10 @@ class VirtualTime:
     """
 
     def __init__(
-        self, clock: VirtualClock, *, ceiling_seconds: float = CEILING_SECONDS, peers: tuple[Peer, ...] = ()
+        self, clock: VirtualClock, *, ceiling_seconds: float, peers: tuple[Peer, ...], after_step: Callable[[], None]
     ) -> None:
         self.peers = peers
+        self._after_step = after_step
         self.clock = clock
         self._ceiling_seconds = ceiling_seconds
         self._began = clock.now()
@@ -77,6 +79,7 @@ class VirtualTime:
         until = self.clock.now() + seconds
         while (due := self.clock.next_due()) is not None and due <= until:
             self.clock.step()
+            self._after_step()
             while any(peer.busy() for peer in self.peers):
                 _REAL["sleep"](_LOOK_SECONDS)
         self.clock.advance(until - self.clock.now())
@@ -90,6 +93,7 @@ class VirtualTime:
                 "  What it waits for never comes: give the wait a timeout, or set what it waits for."
             )
         self._count(self.clock.now() - before)
+        self._after_step()
 
     def _count(self, seconds: float) -> None:
         self._waited_seconds += seconds
@@ -101,9 +105,17 @@ class VirtualTime:
             )
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 @contextmanager
 def virtual_time(
-    clock: VirtualClock, *, ceiling_seconds: float = CEILING_SECONDS, peers: tuple[Peer, ...] = ()
+    clock: VirtualClock,
+    *,
+    ceiling_seconds: float = CEILING_SECONDS,
+    peers: tuple[Peer, ...] = (),
+    after_step: Callable[[], None] = _nothing,
 ) -> Iterator[VirtualTime]:
     """Give this thread, and the event loops that run in it, the time of a virtual clock.
 
@@ -116,7 +128,8 @@ def virtual_time(
     Args:
         clock: The clock, which a fake acts by as well.
         ceiling_seconds: How much may be waited in all before a wait raises ClockExhausted.
-        peers: Who else acts by this clock, in real time.
+        peers: Live servers on this clock.
+        after_step: Called in this thread whenever something that was due has happened in a wait.
 
     Yields:
         The virtual time.
@@ -134,7 +147,9 @@ def virtual_time(
     thread = threading.get_ident()
     before = _by_thread.get(thread)
     with _patched():
-        _by_thread[thread] = here = VirtualTime(clock, ceiling_seconds=ceiling_seconds, peers=peers)
+        _by_thread[thread] = here = VirtualTime(
+            clock, ceiling_seconds=ceiling_seconds, peers=peers, after_step=after_step
+        )
         try:
             yield here
         finally:

@@ -1,0 +1,386 @@
+"""Tests of the suite that tests clients: it accuses none that is right, and finds each fault by its name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from hypothesis import strategies as st
+
+import understudy
+from tests.careful import kie_requests, oxen_aiohttp, shortapi_httpx
+from tests.faulty_clients import Plain, faulty
+from tests.projects import run
+from understudy.testing import Callback, ClientSuite, Endpoint
+from understudy.testing.bench import Bench
+from understudy.testing.properties import PROPERTIES
+from understudy.testing.verdict import Verdict, text_of
+
+BY_NAME = {prop.name: prop for prop in PROPERTIES}
+
+
+class Reference(ClientSuite):
+    """The reference client, which polls."""
+
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        options = {"api_key": endpoint.api_key, "base_url": endpoint.base_url, "http": endpoint.http}
+        client = understudy.Client(self.provider, **options)
+        return [output.url for output in client.run(**request).outputs]
+
+
+class AsyncReference(ClientSuite):
+    """The reference client for async code."""
+
+    provider = "kie"
+
+    async def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        options = {"api_key": endpoint.api_key, "base_url": endpoint.base_url, "http": endpoint.http}
+        client = understudy.AsyncClient(self.provider, **options)
+        return [output.url for output in (await client.run(**request)).outputs]
+
+
+class CalledBack(ClientSuite):
+    """The reference client, which takes callbacks and returns files."""
+
+    provider = "kie"
+
+    async def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        options = {"api_key": endpoint.api_key, "base_url": endpoint.base_url, "http": endpoint.http}
+        client = understudy.AsyncClient(self.provider, **options)
+        callback = client.contract.job_type.callback
+        secret = endpoint.webhook_secret if callback is not None and callback.sign is not None else None
+        self.inbox = understudy.Inbox(client, secret=secret)
+        job = await client.submit(**request, callback_url=endpoint.callback_url)
+        job = await client.wait(job, inbox=self.inbox)
+        return [await client.download(output) for output in job.outputs]
+
+    async def receive(self, callback: Callback) -> Any:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.inbox)) as http:
+            reply = await http.post("http://inbox/", headers=callback.headers, content=callback.body)
+            return reply.status_code
+
+
+class CarefulKie(ClientSuite):
+    """A client that was written from the provider's documentation, with requests."""
+
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        self.callbacks = kie_requests.KieCallbacks(endpoint.webhook_secret or "")
+        hook: dict[str, Any] = {"callback_url": endpoint.callback_url, "callbacks": self.callbacks}
+        return kie_requests.generate(endpoint.base_url, endpoint.api_key, **request, **hook)
+
+    def receive(self, callback: Callback) -> Any:
+        return self.callbacks.receive(callback.headers, callback.body)
+
+
+class CarefulOxen(ClientSuite):
+    """A client that was written from the provider's documentation, with aiohttp."""
+
+    provider = "oxen"
+
+    async def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return await oxen_aiohttp.generate(endpoint.base_url, endpoint.api_key, **request)
+
+
+class CarefulShortApi(ClientSuite):
+    """A client that was written from the provider's documentation, with httpx; it returns files."""
+
+    provider = "shortapi"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return shortapi_httpx.generate(endpoint.base_url, endpoint.api_key, **request)
+
+
+RIGHT = [
+    *[type(f"Reference_{name}", (Reference,), {"provider": name}) for name in ("kie", "oxen", "shortapi")],
+    *[type(f"AsyncReference_{name}", (AsyncReference,), {"provider": name}) for name in ("kie", "oxen", "shortapi")],
+    *[type(f"CalledBack_{name}", (CalledBack,), {"provider": name}) for name in ("kie", "shortapi")],
+    Plain,
+    CarefulKie,
+    CarefulOxen,
+    CarefulShortApi,
+]
+
+
+@pytest.fixture(scope="module")
+def benches() -> Iterator[dict[str, Bench]]:
+    """A bench for each provider."""
+    found = {name: Bench(name) for name in ("kie", "oxen", "shortapi")}
+    yield found
+    for bench in found.values():
+        bench.close()
+
+
+def judged(client: type[ClientSuite], name: str, benches: dict[str, Bench]) -> Verdict:
+    """Return the verdict on a client in respect of a property."""
+    if vars(client).get("_bench") is not benches[client.provider]:
+        client._begin(benches[client.provider])
+    return client()._judge(BY_NAME[name])
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("client", RIGHT, ids=lambda client: client.__name__)
+def test_a_client_that_is_right_is_not_accused(client: type[ClientSuite], name: str, benches: dict[str, Bench]) -> None:
+    """The reference client has every property, sync and async, by polls and by callbacks, and so has a plain one."""
+    verdict = judged(client, name, benches)
+    assert verdict.wrong is None, text_of(verdict)
+    takes_callbacks = client.receive is not ClientSuite.receive
+    assert (verdict.reason is None) == (name not in NEVER_AT[client.provider, takes_callbacks])
+
+
+#: The properties that mean nothing, by provider and by whether the client takes callbacks.
+NEVER_AT: dict[tuple[str, bool], set[str]] = {
+    ("kie", True): set(),
+    ("kie", False): {"a_forged_callback_is_refused", "odd_callbacks_change_nothing"},
+    ("oxen", False): {
+        "an_error_in_the_body_is_noticed",
+        "a_forged_callback_is_refused",
+        "odd_callbacks_change_nothing",
+    },
+    ("shortapi", True): {"a_forged_callback_is_refused"},
+    ("shortapi", False): {"a_forged_callback_is_refused", "odd_callbacks_change_nothing"},
+}
+
+
+@pytest.mark.parametrize("client", faulty(), ids=lambda client: client.__name__)
+def test_a_faulty_client_is_found_out_by_name(client: type[Plain], benches: dict[str, Bench]) -> None:
+    """What is wrong with a client is found by the property that is meant for it."""
+    verdict = judged(client, client.caught_by, benches)
+    assert verdict.wrong is not None
+    text = text_of(verdict)
+    assert text.splitlines()[0] == f"{verdict.prop.text} Here it does not."
+    assert "  where: " in text
+    assert "  expected: " in text
+    assert f"  a user loses: {verdict.prop.loss}" in text
+    assert "POST /api/v1/jobs/createTask" in text
+
+
+def test_each_property_finds_something() -> None:
+    """There is a faulty client for each property, and there are more than twenty of them."""
+    assert {client.caught_by for client in faulty()} == set(BY_NAME)
+    assert len(faulty()) >= 20
+
+
+# --- how a suite is used ----------------------------------------------------------------------------------------------
+
+
+class Misused(ClientSuite):
+    provider = "kie"
+
+
+class WrongWords(ClientSuite):
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return self.call(**request)
+
+    def call(self, prompt: str) -> None: ...
+
+
+class WrongWordsAsync(WrongWords):
+    async def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return self.call(**request)
+
+
+class MisusesTheReference(ClientSuite):
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return understudy.Client("kei", api_key=endpoint.api_key)
+
+
+class ATypeErrorOfItsOwn(ClientSuite):
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return self.call(**request)
+
+    def call(self, model: str, input: dict[str, Any]) -> Any:
+        return model + input  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("client", "text"),
+    [
+        (Misused, "Misused has to say how to call your client: override generate"),
+        (WrongWords, "the client cannot be called like that: .* got an unexpected keyword argument 'model'"),
+        (WrongWordsAsync, "the client cannot be called like that: .* got an unexpected keyword argument 'model'"),
+        (MisusesTheReference, 'there is no provider "kei"'),
+    ],
+)
+def test_a_wrong_use_of_the_suite_is_no_verdict(
+    client: type[ClientSuite], text: str, benches: dict[str, Bench]
+) -> None:
+    """A client that cannot be called at all is told to whoever wrote the suite."""
+    with pytest.raises(understudy.UsageError, match=text):
+        judged(client, "one_call_makes_one_job", benches)
+
+
+def test_a_type_error_within_the_client_is_a_verdict(benches: dict[str, Bench]) -> None:
+    """A TypeError from within the client is what the client raised."""
+    verdict = judged(ATypeErrorOfItsOwn, "a_success_returns_what_the_provider_made", benches)
+    assert verdict.wrong is not None
+    assert "it raised TypeError" in verdict.wrong
+
+
+class Broken(ClientSuite):
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        raise RuntimeError("it does not work at all")
+
+
+def test_a_client_that_never_works_is_not_praised(benches: dict[str, Bench]) -> None:
+    """Of a client that raises whatever happens it is not said that it notices errors."""
+    verdicts = {name: judged(Broken, name, benches) for name in BY_NAME}
+    assert verdicts["a_success_returns_what_the_provider_made"].wrong is not None
+    assert verdicts["one_bad_poll_does_not_lose_a_job"].wrong is not None
+    for verdict in verdicts.values():
+        if verdict.prop.raises:
+            assert verdict.reason == "the client raises even when all goes as usual"
+
+
+class Narrow(Reference):
+    models: ClassVar[tuple[str, ...]] = ("google/nano-banana",)
+
+
+def test_a_suite_can_say_what_its_client_is_asked_for(benches: dict[str, Bench]) -> None:
+    """`models` narrows what is drawn, and so does a `requests` of the suite's own."""
+    seen: list[dict[str, Any]] = []
+
+    class Noting(Narrow):
+        def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+            seen.append(request)
+            return super().generate(endpoint, request)
+
+    verdict = judged(Noting, "nothing_is_sent_that_the_contract_forbids", benches)
+    assert verdict.wrong is None
+    assert {request["model"] for request in seen} == {"google/nano-banana"}
+    assert len({repr(request) for request in seen}) > 5
+
+
+SUITE = """
+    import understudy
+    from understudy.testing import ClientSuite
+
+    class TestMine(ClientSuite):
+        provider = "kie"
+        models = ["nano-banana-pro"]
+
+        def generate(self, endpoint, request):
+            client = understudy.Client("kie", api_key=endpoint.api_key, base_url=endpoint.base_url, http=endpoint.http)
+            try:
+                return [output.url for output in client.run(**request).outputs]
+            except understudy.JobFailed:
+                return []
+    """
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "in parallel"])
+def test_the_scorecard_is_shown_at_the_end(project: pytest.Pytester, options: tuple[str, ...]) -> None:
+    """Each property is a test, a failed one tells why, and a scorecard says it all once more, also under xdist."""
+    done = run(project, SUITE, *options)
+    done.assert_outcomes(passed=14, failed=1, skipped=2)
+    done.stdout.fnmatch_lines(
+        [
+            "*test_a_failed_job_is_not_a_success*",
+            "A job that fails, is cancelled or expires raises. Here it does not.",
+            '  where: the job fails: "content-policy"; asked for {*',
+            "  expected: an error; got: it returned [[][]]",
+            "  a user loses: the reason, and perhaps the money that comes back",
+            "*POST /api/v1/jobs/createTask 200*",
+            "      the end  client    it returned [[][]]",
+            "*scorecard of TestMine at kie*",
+            "   ok  a success returns what the provider made",
+            "FAILS  a failed job is not a success * a user loses the reason, *",
+            "    -  a forged callback is refused * the client takes no callbacks*",
+        ],
+        consecutive=False,
+    )
+
+
+def test_requests_may_be_of_the_suites_own(benches: dict[str, Bench]) -> None:
+    """A suite may draw what its client is asked for by itself."""
+    one = {"model": "nano-banana-pro", "input": {"prompt": "a lighthouse at night"}}
+    seen: list[dict[str, Any]] = []
+
+    class Own(Reference):
+        def requests(self) -> Any:
+            return st.just(one)
+
+        def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+            seen.append(request)
+            return super().generate(endpoint, request)
+
+    assert judged(Own, "a_success_returns_what_the_provider_made", benches).wrong is None
+    assert [request for request in seen if request != one] == []
+
+
+class FailsNowAndThen(Reference):
+    """A client that cannot do one thing."""
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        if len(request["input"]) > 1:
+            raise RuntimeError("too much")
+        return super().generate(endpoint, request)
+
+
+def test_what_fails_is_told_of_the_plainest_request(benches: dict[str, Bench]) -> None:
+    """Of the requests that a client cannot make the plainest is told."""
+    verdict = judged(FailsNowAndThen, "a_success_returns_what_the_provider_made", benches)
+    assert verdict.run is not None
+    assert len(verdict.run.request["input"]) == 2
+    assert "asked for {" in text_of(verdict)
+
+
+# --- what the documents say -------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[1] / "docs" / "testing.md"
+
+
+def listed() -> str:
+    """Return the table of the properties."""
+    lines = ["| property | what must hold | where it does not, a user loses |", "|---|---|---|"]
+    lines += [f"| `test_{prop.name}` | {prop.text} | {prop.loss} |" for prop in PROPERTIES]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_lists_every_property() -> None:
+    """`docs/testing.md` has the table that the code makes; UNDERSTUDY_REFRESH=1 writes it."""
+    head, mark, _ = PAGE.read_text(encoding="utf-8").partition("<!-- from the code -->\n")
+    if os.environ.get("UNDERSTUDY_REFRESH") == "1":
+        PAGE.write_text(f"{head}{mark}\n{listed()}", encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == f"{head}{mark}\n{listed()}"
+
+
+def fences(document: Path) -> list[str]:
+    """Return the Python blocks of a document, and those that show what is printed."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [text for language, text in found if language in ("python", "")]
+
+
+def test_the_scorecard_of_the_page_is_that_of_its_client(project: pytest.Pytester) -> None:
+    """The client that the page shows fails as the page says."""
+    code, card = fences(PAGE)[:2]
+    shown = run(project, code).stdout.str()
+    for line in card.splitlines()[1:]:
+        assert line in shown, shown
+
+
+def test_the_scorecard_of_the_tutorial_is_that_of_its_app(project: pytest.Pytester) -> None:
+    """The app of the tutorial fails as the tutorial says, and in nothing else."""
+    blocks = fences(PAGE.with_name("tutorial.md"))
+    app = next(block for block in blocks if "# --- the app ---" in block)
+    at = next(number for number, block in enumerate(blocks) if "from test_pictures import" in block)
+    project.makepyfile(test_pictures=app)
+    done = run(project, blocks[at])
+    shown = done.stdout.str().splitlines()
+    assert [line for line in shown if line.startswith("FAILS")] == blocks[at + 1].splitlines()
