@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `check`, `demo`.
+"""The command line: `understudy serve`, `run`, `env`, `check`, `demo`.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
@@ -6,11 +6,13 @@ Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a 
 from __future__ import annotations
 
 import argparse
+import os
 import queue
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from understudy import __version__
 from understudy.errors import UnderstudyError
 
 if TYPE_CHECKING:
+    from understudy.proxy import Proxy
     from understudy.server import LiveServer
 
 # What a command needs is imported when it runs: `--help` has to be quick.
@@ -69,8 +72,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--reload", action="store_true", help="load a provider anew when its files change")
     serve.add_argument("--seed", type=int, default=0, metavar="N", help="from which ids are minted; default: 0")
+    serve.add_argument("--proxy", action="store_true", help="stand in for their real hosts, too: a proxy on port+2")
     serve.add_argument("--quiet", action="store_true", help="log nothing but trouble")
     serve.set_defaults(command=_serve)
+
+    run = commands.add_parser(
+        "run", help="run any program against the fakes", description="Run any program against the fakes."
+    )
+    run.add_argument("command_line", nargs="+", metavar="COMMAND", help="the program and its arguments, after --")
+    run.add_argument("--provider", action="append", default=[], metavar="NAME", help="who is played; default: all")
+    run.add_argument("--scenario", metavar="NAME", help="the story that is played by those that have it")
+    run.add_argument("--speed", type=float, default=1.0, metavar="N", help="seconds of theirs in one of yours")
+    run.add_argument("--allow", action="append", default=[], metavar="HOST", help="another host that may be reached")
+    run.add_argument("--report", type=Path, metavar="FILE", help="where the report goes as JSON, too")
+    run.set_defaults(command=_run)
+
+    env = commands.add_parser(
+        "env", help="print what a shell has to set", description="Print the variables of a proxy, for a shell."
+    )
+    env.add_argument(
+        "--proxy", default="http://127.0.0.1:4012", metavar="URL", help="of a serve --proxy; default: %(default)s"
+    )
+    env.set_defaults(command=_env)
 
     check = commands.add_parser("check", help="prove contracts usable", description="Prove contracts usable.")
     check.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name, or a contract folder; default: all")
@@ -90,21 +113,28 @@ def _serve(arguments: argparse.Namespace) -> int:
     with _stop_signal() as stop:
         from understudy.server import serve
 
-        port, asset_port = arguments.port, arguments.asset_port
-        with serve(
-            *arguments.providers,
-            host=arguments.host,
-            port=port,
-            asset_port=(port and port + 1) if asset_port is None else asset_port,
-            scenario=arguments.scenario,
-            errors=arguments.errors,
-            speed=arguments.speed,
-            allow_callbacks=arguments.allow_callback,
-            seed=arguments.seed,
-            reload=arguments.reload,
-            quiet=arguments.quiet,
-        ) as server:
-            print(_banner(server), flush=True)
+        port, asset_port, proxy = arguments.port, arguments.asset_port, None
+        with ExitStack() as stack:
+            server = stack.enter_context(
+                serve(
+                    *arguments.providers,
+                    host=arguments.host,
+                    port=port,
+                    asset_port=(port and port + 1) if asset_port is None else asset_port,
+                    scenario=arguments.scenario,
+                    errors=arguments.errors,
+                    speed=arguments.speed,
+                    allow_callbacks=arguments.allow_callback,
+                    seed=arguments.seed,
+                    reload=arguments.reload,
+                    quiet=arguments.quiet,
+                )
+            )
+            if arguments.proxy:
+                from understudy.proxy import proxied
+
+                proxy = stack.enter_context(proxied(server, port=port and port + 2))
+            print(_banner(server, proxy), flush=True)
             while True:
                 with suppress(queue.Empty):
                     stop.get(timeout=0.2)  # on Windows a wait without end cannot be interrupted
@@ -128,9 +158,13 @@ def _stop_signal() -> Iterator[queue.SimpleQueue[int]]:
             signal.signal(one, handler)
 
 
-def _banner(server: LiveServer) -> str:
-    rows = [(role.name, server.url_of(role.name)) for role in server.roster]
+def _banner(server: LiveServer, proxy: Proxy | None) -> str:
+    # one that is not loaded yet is not loaded for its path: a server has to answer soon
+    paths = {role.name: role.base_path if role.playing else "" for role in server.roster}
+    rows = [(name, f"{server.url}/{name}{path}") for name, path in paths.items()]
     rows += [("files", server.asset_url), ("admin", f"{server.url}/__admin/")]
+    if proxy is not None:
+        rows.append(("proxy", f'{proxy.url}: eval "$(understudy env --proxy {proxy.url})"'))
     rows.append(("key", "any, each is an account of its own"))
     stories: dict[str, list[str]] = {}
     for role in server.roster:
@@ -140,6 +174,31 @@ def _banner(server: LiveServer) -> str:
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows]
     return "\n".join([f"understudy {__version__}", *lines, "Ctrl-C stops it."])
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        from understudy.run import run
+
+        return run(
+            arguments.command_line,
+            providers=arguments.provider,
+            scenario=arguments.scenario,
+            speed=arguments.speed,
+            allow=arguments.allow,
+            file=arguments.report,
+        )
+    except KeyboardInterrupt:  # before the command has begun
+        return 128 + signal.SIGINT
+
+
+def _env(arguments: argparse.Namespace) -> int:
+    from understudy.environment import merged, variables_of
+
+    found = variables_of(arguments.proxy)
+    values = merged(found, os.environ)
+    print("\n".join(f"export {name}={shlex.quote(values[name])}" for name in found))
+    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,106 @@
+"""Any program, unmodified, with the fakes in place of the providers that it calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from understudy.environment import merged
+from understudy.errors import UsageError
+from understudy.proxy import proxied
+from understudy.report import Report
+from understudy.server import serve
+
+# A command that a signal has ended is told of as shells do.
+_BY_SIGNAL = 128
+
+
+def run(
+    command: Sequence[str],
+    *,
+    providers: Sequence[str] = (),
+    scenario: str | None = None,
+    speed: float = 1.0,
+    allow: Sequence[str] = (),
+    file: Path | None = None,
+) -> int:
+    """Run a command behind the proxy, and report on standard error.
+
+    Args:
+        command: The program and its arguments.
+        providers: Who is played; all that are found by default.
+        scenario: The story that is played by those that have it.
+        speed: Seconds of the providers' time in one second; 1 by default.
+        allow: Other hosts that the command may reach.
+        file: Where the report goes as JSON, too.
+
+    Returns:
+        The exit status of the command; 128 and the number of the signal where one has ended it.
+
+    Raises:
+        UsageError: The command cannot be run, or the file not be written; or as `serve` and `proxied` raise it.
+    """
+    with serve(*providers, scenario=scenario, speed=speed) as server:
+        report = Report(server.roster)
+        with proxied(server, allow=allow, told=report.note) as proxy:
+            if file is not None:
+                _write(file, "")  # rather now than after all has been done
+            status = _executed(command, merged(proxy.environment, os.environ))
+        sys.stderr.write(f"{report.text(proxy.refused, proxy.distrusted)}\n")
+        if file is not None:
+            _write(file, json.dumps(report.data(proxy.refused, proxy.distrusted, status), indent=2) + "\n")
+    return status
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the report cannot be written to {file}: {error.strerror}") from None
+
+
+def _executed(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    processes: list[subprocess.Popen[bytes]] = []
+    with _passed_on(processes):
+        try:
+            processes.append(subprocess.Popen(command, env=environment))  # noqa: S603 # it is what was asked for
+        except OSError as error:
+            raise UsageError(f"{command[0]} cannot be run: {error.strerror}") from None
+        status = processes[0].wait()
+    return _BY_SIGNAL - status if status < 0 else status
+
+
+@contextmanager
+def _passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Pass the signals that ask for an end on to processes."""
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and _from_terminal():
+            return
+        for process in processes:
+            with suppress(ValueError):  # on Windows a console tells all its programs, and there is no other way
+                process.send_signal(number)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, pass_on) for one in signals]
+    try:
+        yield
+    finally:
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
+
+
+def _from_terminal() -> bool:
+    """Say whether Ctrl-C comes from a terminal, which sends it to the command by itself."""
+    try:
+        with open("/dev/tty", "rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
