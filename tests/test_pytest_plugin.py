@@ -239,11 +239,12 @@ def test_a_run_can_be_lenient_and_have_a_seed(project: pytest.Pytester, monkeypa
 SERVED = """
     import httpx
     import pytest
+    import understudy
 
     BODY = {"model": "nano-banana-pro", "input": {"prompt": "a"}}
 
     def create(server, path="/api/v1/jobs/createTask"):
-        headers = {"authorization": f"Bearer {server.api_key}", **server.headers}
+        headers = {"authorization": f"Bearer {server.api_key}"}
         with httpx.Client(trust_env=False) as http:
             return http.post(server.url_of("kie") + path, json=BODY, headers=headers).json()
 
@@ -260,6 +261,26 @@ SERVED = """
     def test_poor(understudy_server):
         assert create(understudy_server)["code"] == 402
 
+    def test_planned(understudy_server):
+        understudy_server.next_job("kie", error="credits")
+        assert create(understudy_server)["code"] == 402
+        understudy_server.fault("kie", "answer-lost", times=2)
+        with pytest.raises(httpx.ReadError):
+            create(understudy_server)
+
+    def test_what_another_planned_is_forgotten(understudy_server):
+        assert create(understudy_server)["code"] == 200
+
+    @pytest.mark.understudy(scenario="insufficient-credits")
+    @pytest.mark.virtual_time
+    def test_scenario_in_virtual_time(understudy_server):
+        assert create(understudy_server)["code"] == 402
+
+    @pytest.mark.understudy(scenario="maintenanc")
+    def test_misspelt(understudy_server):
+        with pytest.raises(understudy.UsageError, match='did you mean "maintenance"'):
+            create(understudy_server)
+
     def test_unexpected(understudy_server):
         create(understudy_server, "/nowhere")
     """
@@ -267,12 +288,12 @@ SERVED = """
 
 def test_a_live_server_is_shared_and_each_test_has_its_own_account(project: pytest.Pytester) -> None:
     """Tests on one live server do not meet, and each fails for its own requests alone."""
-    run(project, SERVED).assert_outcomes(passed=9, errors=1)
+    run(project, SERVED).assert_outcomes(passed=13, errors=1)
 
 
 def test_tests_run_in_parallel(project: pytest.Pytester) -> None:
     """Under pytest-xdist nothing has to be said: each worker has a server of its own."""
-    run(project, SERVED, "-n", "4").assert_outcomes(passed=9, errors=1)
+    run(project, SERVED, "-n", "4").assert_outcomes(passed=13, errors=1)
 
 
 def test_a_run_without_fakes_imports_nothing_heavy(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

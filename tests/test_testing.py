@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import httpx
@@ -14,12 +16,13 @@ from hypothesis import strategies as st
 
 import understudy
 from tests.careful import kie_requests, oxen_aiohttp, shortapi_httpx
-from tests.faulty_clients import Plain, faulty
+from tests.faulty_clients import Plain, ReturnsTheJsonText, faulty
 from tests.projects import run
+from tests.small import small
 from understudy.testing import Callback, ClientSuite, Endpoint
 from understudy.testing.bench import Bench
 from understudy.testing.properties import PROPERTIES
-from understudy.testing.verdict import Verdict, text_of
+from understudy.testing.verdict import Verdict, text_of, write_scorecards
 
 BY_NAME = {prop.name: prop for prop in PROPERTIES}
 
@@ -126,14 +129,14 @@ def judged(client: type[ClientSuite], name: str, benches: dict[str, Bench]) -> V
     return client()._judge(BY_NAME[name])
 
 
-@pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("client", RIGHT, ids=lambda client: client.__name__)
-def test_a_client_that_is_right_is_not_accused(client: type[ClientSuite], name: str, benches: dict[str, Bench]) -> None:
+def test_a_client_that_is_right_is_not_accused(client: type[ClientSuite], benches: dict[str, Bench]) -> None:
     """The reference client has every property, sync and async, by polls and by callbacks, and so has a plain one."""
-    verdict = judged(client, name, benches)
-    assert verdict.wrong is None, text_of(verdict)
     takes_callbacks = client.receive is not ClientSuite.receive
-    assert (verdict.reason is None) == (name not in NEVER_AT[client.provider, takes_callbacks])
+    for name in BY_NAME:
+        verdict = judged(client, name, benches)
+        assert verdict.wrong is None, text_of(verdict)
+        assert (verdict.reason is None) == (name not in NEVER_AT[client.provider, takes_callbacks])
 
 
 #: The properties that mean nothing, by provider and by whether the client takes callbacks.
@@ -197,6 +200,19 @@ class MisusesTheReference(ClientSuite):
         return understudy.Client("kei", api_key=endpoint.api_key)
 
 
+class NotAwaited(ClientSuite):
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return self.later()
+
+    async def later(self) -> None: ...
+
+
+class OneName(Reference):
+    models = "nano-banana-pro"
+
+
 class ATypeErrorOfItsOwn(ClientSuite):
     provider = "kie"
 
@@ -214,6 +230,8 @@ class ATypeErrorOfItsOwn(ClientSuite):
         (WrongWords, "the client cannot be called like that: .* got an unexpected keyword argument 'model'"),
         (WrongWordsAsync, "the client cannot be called like that: .* got an unexpected keyword argument 'model'"),
         (MisusesTheReference, 'there is no provider "kei"'),
+        (NotAwaited, "returned a coroutine: await it there, or make it `async def`"),
+        (OneName, r'models has to be a list of names: models = \["nano-banana-pro"\]'),
     ],
 )
 def test_a_wrong_use_of_the_suite_is_no_verdict(
@@ -224,11 +242,33 @@ def test_a_wrong_use_of_the_suite_is_no_verdict(
         judged(client, "one_call_makes_one_job", benches)
 
 
+def test_a_suite_without_a_provider_is_told_so(project: pytest.Pytester) -> None:
+    """A suite that names no provider is told what it lacks."""
+    done = run(project, "from understudy.testing import ClientSuite\n\nclass TestIt(ClientSuite): pass\n")
+    done.stdout.fnmatch_lines(["*TestIt has to name its provider: provider = *"])
+
+
+class Idle(ClientSuite):
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return []
+
+
+def test_a_client_that_asks_for_nothing_is_not_praised(benches: dict[str, Bench]) -> None:
+    """Of a client that makes no job nothing is said but that it returns nothing."""
+    verdicts = [judged(Idle, name, benches) for name in BY_NAME]
+    assert [one.prop.name for one in verdicts if one.wrong] == ["a_success_returns_what_the_provider_made"]
+    assert [one.prop.name for one in verdicts if not one.wrong and one.reason is None] == [
+        "nothing_is_sent_that_the_contract_forbids"
+    ]
+
+
 def test_a_type_error_within_the_client_is_a_verdict(benches: dict[str, Bench]) -> None:
     """A TypeError from within the client is what the client raised."""
     verdict = judged(ATypeErrorOfItsOwn, "a_success_returns_what_the_provider_made", benches)
     assert verdict.wrong is not None
-    assert "it raised TypeError" in verdict.wrong
+    assert re.search(r"it raised TypeError: .* \(test_testing\.py:\d+\)$", verdict.wrong)
 
 
 class Broken(ClientSuite):
@@ -242,7 +282,8 @@ def test_a_client_that_never_works_is_not_praised(benches: dict[str, Bench]) -> 
     """Of a client that raises whatever happens it is not said that it notices errors."""
     verdicts = {name: judged(Broken, name, benches) for name in BY_NAME}
     assert verdicts["a_success_returns_what_the_provider_made"].wrong is not None
-    assert verdicts["one_bad_poll_does_not_lose_a_job"].wrong is not None
+    reasons = {name: verdict.reason for name, verdict in verdicts.items() if verdict.wrong is None}
+    assert [name for name, reason in reasons.items() if reason is None] == ["nothing_is_sent_that_the_contract_forbids"]
     for verdict in verdicts.values():
         if verdict.prop.raises:
             assert verdict.reason == "the client raises even when all goes as usual"
@@ -284,10 +325,9 @@ SUITE = """
     """
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "in parallel"])
-def test_the_scorecard_is_shown_at_the_end(project: pytest.Pytester, options: tuple[str, ...]) -> None:
+def test_the_scorecard_is_shown_at_the_end(unmeasured: pytest.Pytester) -> None:
     """Each property is a test, a failed one tells why, and a scorecard says it all once more, also under xdist."""
-    done = run(project, SUITE, *options)
+    done = run(unmeasured, SUITE, "-n", "2")
     done.assert_outcomes(passed=14, failed=1, skipped=2)
     done.stdout.fnmatch_lines(
         [
@@ -341,6 +381,83 @@ def test_what_fails_is_told_of_the_plainest_request(benches: dict[str, Bench]) -
     assert "asked for {" in text_of(verdict)
 
 
+@pytest.mark.parametrize(
+    ("client", "raised"),
+    [(Reference, None), (Broken, pytest.skip.Exception), (ReturnsTheJsonText, pytest.fail.Exception)],
+)
+def test_a_test_of_a_suite_passes_fails_or_is_skipped(
+    client: type[ClientSuite], raised: type[BaseException] | None, benches: dict[str, Bench]
+) -> None:
+    """A test of a suite fails with the text of its verdict, is skipped with the reason, and records what it came to."""
+    records: list[Any] = []
+    client._begin(benches[client.provider])
+    name = (
+        "a_success_returns_what_the_provider_made" if client is ReturnsTheJsonText else "a_failed_job_is_not_a_success"
+    )
+    with nullcontext() if raised is None else pytest.raises(raised):
+        getattr(client(), f"test_{name}")(lambda *record: records.append(record))
+    [(key, record)] = records
+    assert (key, record["suite"]) == ("understudy", f"{client.__name__} at kie")
+
+
+def test_a_scorecard_is_in_the_order_of_the_properties(capsys: pytest.CaptureFixture[str]) -> None:
+    """The scorecards have a line for each verdict, in one order, and reports of other tests are passed over."""
+    first, second = PROPERTIES[:2]
+    verdicts = [Verdict(second, wrong="x"), Verdict(first), Verdict(PROPERTIES[-1], reason="not here")]
+    reports: list[Any] = [
+        SimpleNamespace(user_properties=[("understudy", one.as_record("A", "b"))]) for one in verdicts
+    ]
+    reports += [SimpleNamespace(user_properties=[("other", 1)]), SimpleNamespace()]
+    lines: list[str] = []
+    terminal: Any = SimpleNamespace(section=lines.append, write=lambda text: lines.extend(text.splitlines()))
+    write_scorecards(terminal, reports)
+    assert [line.split()[0] for line in lines] == ["scorecard", "ok", "FAILS", "-"]
+    assert lines[0] == "scorecard of A at b"
+    assert lines[2].endswith(f"a user loses {second.loss}")
+    assert lines[3].endswith("not here")
+
+
+def test_what_has_to_be_overridden_does_nothing() -> None:
+    """The suite itself calls no client."""
+    for call in (lambda: ClientSuite().generate(None, {}), lambda: ClientSuite().receive(None)):  # type: ignore[arg-type]
+        with pytest.raises(NotImplementedError):
+            call()
+
+
+class ReturnsNothing(ClientSuite):
+    provider = "kie"
+
+    def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+        return None
+
+
+def test_a_client_that_returns_nothing_has_no_success(benches: dict[str, Bench]) -> None:
+    """Nothing is not what the provider has made."""
+    verdict = judged(ReturnsNothing, "a_success_returns_what_the_provider_made", benches)
+    assert verdict.wrong is not None
+    assert verdict.wrong.endswith("it returned None")
+
+
+@pytest.mark.parametrize("parts", [{}, {"assets": None}, {"errors": {}}], ids=str)
+def test_a_small_contract_has_its_situations(tmp_path: Path, parts: dict[str, Any]) -> None:
+    """A client of a contract that lacks something is judged by what it has."""
+    small(tmp_path, **parts)
+    with Bench("small", [tmp_path]) as bench:
+        contract = bench.contract
+
+        class Small(ClientSuite):
+            provider = "small"
+
+            def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
+                options = {"api_key": endpoint.api_key, "base_url": endpoint.base_url, "http": endpoint.http}
+                return [output.url for output in understudy.Client(contract, **options).run(**request).outputs]
+
+        Small._begin(bench)
+        for prop in PROPERTIES:
+            verdict = Small()._judge(prop)
+            assert verdict.wrong is None, text_of(verdict)
+
+
 # --- what the documents say -------------------------------------------------------------------------------------------
 
 PAGE = Path(__file__).parents[1] / "docs" / "testing.md"
@@ -367,20 +484,20 @@ def fences(document: Path) -> list[str]:
     return [text for language, text in found if language in ("python", "")]
 
 
-def test_the_scorecard_of_the_page_is_that_of_its_client(project: pytest.Pytester) -> None:
+def test_the_scorecard_of_the_page_is_that_of_its_client(unmeasured: pytest.Pytester) -> None:
     """The client that the page shows fails as the page says."""
     code, card = fences(PAGE)[:2]
-    shown = run(project, code).stdout.str()
+    shown = run(unmeasured, code).stdout.str()
     for line in card.splitlines()[1:]:
         assert line in shown, shown
 
 
-def test_the_scorecard_of_the_tutorial_is_that_of_its_app(project: pytest.Pytester) -> None:
+def test_the_scorecard_of_the_tutorial_is_that_of_its_app(unmeasured: pytest.Pytester) -> None:
     """The app of the tutorial fails as the tutorial says, and in nothing else."""
     blocks = fences(PAGE.with_name("tutorial.md"))
     app = next(block for block in blocks if "# --- the app ---" in block)
     at = next(number for number, block in enumerate(blocks) if "from test_pictures import" in block)
-    project.makepyfile(test_pictures=app)
-    done = run(project, blocks[at])
+    unmeasured.makepyfile(test_pictures=app)
+    done = run(unmeasured, blocks[at])
     shown = done.stdout.str().splitlines()
     assert [line for line in shown if line.startswith("FAILS")] == blocks[at + 1].splitlines()

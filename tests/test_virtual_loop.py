@@ -243,3 +243,16 @@ def test_a_loop_of_another_thread_runs_in_real_time(clock: VirtualClock) -> None
         with socket.create_connection(address[0]):
             thread.join(60)
     assert woken == [began]
+
+
+def test_sockets_of_other_threads_are_not_looked_at(clock: VirtualClock) -> None:
+    """What a thread beside the loop asks over a socket of its own is its own affair."""
+
+    def ask(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.send(b"?")
+            return connection.recv(100)
+
+    listener, port = slow_server(0.001)
+    with listener, virtual_time(clock), really_under(60):
+        assert asyncio.run(asyncio.to_thread(ask, port)).startswith(b"HTTP/1.1 200")

@@ -49,7 +49,7 @@ class _Sample:
     """A create as the contract's own example has it."""
 
     create: Create
-    model: str
+    model: str | None
     input: dict[str, Json]
 
 
@@ -66,7 +66,7 @@ class _Story:
 
     def tell(self) -> None:
         sample = _sample(self._fake)
-        title = f"{self._fake.contract.name} · {sample.model}"
+        title = " · ".join(filter(None, (self._fake.contract.name, sample.model)))
         print(f"\n{title}\n{'─' * len(title)}", flush=True)
         streams = self._fake.contract.job_type.events is not None
         job = self._by_event(sample) if streams else self._by_callback(sample)
@@ -149,4 +149,5 @@ def _sample(fake: Fake) -> _Sample:
     given = first_value(create.input, scope)
     whole = any(isinstance(item, Expression) and not item.pointer for item in create.input)
     sent = {key: value for key, value in given.items() if not (whole and key in create.claims)}
-    return _Sample(create, str(first_value(create.model, scope)), sent)
+    model = first_value(create.model, scope) if create.model else None
+    return _Sample(create, model, sent)

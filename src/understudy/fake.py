@@ -19,7 +19,6 @@ from understudy.library import load_provider
 from understudy.lifecycle import Job, Json, State, Step
 from understudy.post import Post
 from understudy.provider import Provider
-from understudy.trouble import fault_rule
 from understudy.wire import Outcome, Request
 
 if TYPE_CHECKING:
@@ -238,7 +237,7 @@ class Fake:
             ...     len(fake.jobs)
             1
         """
-        self._provider.arm(fault_rule(fault, on, parameters, nth=nth, times=times))
+        self._provider.fault(fault, on=on, nth=nth, times=times, **parameters)
 
     def wait_for(
         self, job_id: str, state: State | None = None, *, delivery: bool = False, timeout_seconds: float = 600.0

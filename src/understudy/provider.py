@@ -32,7 +32,7 @@ from understudy.refusals import refusal
 from understudy.scenario import Scenario
 from understudy.stage import Send, Stage
 from understudy.store import Account, Accounts, Play, Plays, account_name
-from understudy.trouble import FaultRule, Trouble
+from understudy.trouble import FaultRule, Trouble, fault_rule
 from understudy.wire import (
     Answered,
     Outcome,
@@ -144,8 +144,14 @@ class Provider:
         with self._lock:
             self._back.next_plans.append(plan)
 
-    def arm(self, rule: FaultRule) -> None:
+    def fault(
+        self, fault: str, *, on: str | None = None, nth: int = 1, times: int | None = 1, **parameters: Any
+    ) -> None:
         """Have a fault strike, whatever the scenario; see `Fake.fault`."""
+        self.arm(fault_rule(fault, on, parameters, nth=nth, times=times))
+
+    def arm(self, rule: FaultRule) -> None:
+        """Have what a rule says strike, whatever the scenario."""
         for error in rule.fault.errors():
             self._has("error", error, self.contract.job_type.errors.rules)
         self._has("part", rule.on, {part for job_type in self.contract.job_types.values() for part in job_type.parts})
@@ -156,6 +162,12 @@ class Provider:
     def scenario(self) -> Scenario | None:
         """The story that is played; jobs that were made under another one keep that."""
         return self._scenario
+
+    def calm(self) -> None:
+        """Forget what was planned for jobs to come, and the faults that were armed."""
+        with self._lock:
+            self._back.next_plans.clear()
+            self._trouble.clear()
 
     def play(self, scenario: str | None) -> None:
         """Play another story from now on, or the usual.
@@ -175,9 +187,8 @@ class Provider:
             self.accounts.clear()
             self.plays.clear()
             self.journal.clear()
-            self._trouble.clear()
+            self.calm()
             self._down_until = 0.0
-            self._back.next_plans.clear()
             self._back.files.clear()
             self._back.random.seed(self._seed)
 
@@ -259,6 +270,7 @@ class Provider:
         try:
             account = self._authenticated(request, operation)
             scope["account"] = account
+            story = account.story if account.story is not None and not own else story
             self._limit(account, operation, story)
             body = decoded(request, operation)
             view = scope["request"] = RequestView(body, request.parameters, request.header, routed.path)

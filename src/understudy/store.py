@@ -39,6 +39,7 @@ class Account:
         active: How many of its jobs are not terminal.
         streams: Who listens to its events.
         met: How many of its requests each fault has met.
+        story: The scenario that is played to it; None for that of the provider.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Account:
     active: int = 0
     streams: list[Stream] = field(default_factory=list)
     met: Met = field(default_factory=dict)
+    story: Scenario | None = None
 
     @property
     def balance(self) -> float:

@@ -31,7 +31,6 @@ from understudy.roster import Roster
 from understudy.server import LiveServer
 from understudy.testing.endpoint import Callback, Endpoint
 from understudy.testing.run import Given, Run, Situation
-from understudy.trouble import fault_rule
 from understudy.virtual_time import virtual_time
 from understudy.wire import Reply, Request
 
@@ -97,9 +96,7 @@ class Bench:
         self._provider.reset()
         self._provider.errors = situation.transport
         for fault in situation.faults:
-            on, nth, times = fault.get("on"), fault.get("nth", 1), fault.get("times", 1)
-            given = {key: value for key, value in fault.items() if key not in ("fault", "on", "nth", "times")}
-            self._provider.arm(fault_rule(fault["fault"], on, given, nth=nth, times=times))
+            self._provider.fault(**fault)
         if situation.job:
             self._provider.next_job(**situation.job)
         endpoint = Endpoint(
@@ -132,6 +129,9 @@ class Bench:
                 run.value = asyncio.run(_called(generate, run))
             else:
                 run.value = generate(run.endpoint, copy.deepcopy(run.request))
+            if inspect.iscoroutine(run.value):
+                run.value.close()
+                raise UsageError("generate() returned a coroutine: await it there, or make it `async def`")
         except UsageError:
             raise
         except (Exception, ClockExhausted) as error:

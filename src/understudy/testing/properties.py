@@ -123,10 +123,10 @@ def _ended(job: Job) -> float:
 
 
 def _discreet(run: Run) -> str | None:
-    endpoint, told = run.endpoint, run.told()
+    endpoint = run.endpoint
     for secret, what in ((endpoint.api_key, "the key"), (endpoint.webhook_secret, "the webhook key")):
-        if secret and secret in told:
-            where = "the log" if secret in run.log else "an exception"
+        where = next((where for where, text in run.told() if secret and secret in text), None)
+        if where is not None:
             return f"expected: {what} nowhere; got: it in {where}"
     return _to_nobody_else(run)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
 from understudy.errors import ClockExhausted
 from understudy.journal import Entry, Exchange
-from understudy.lifecycle import Job
+from understudy.lifecycle import Job, State
 from understudy.testing.endpoint import Endpoint
 
 
@@ -116,21 +117,37 @@ class Run:
     def is_right(self) -> bool:
         """Whether the client returned what was made: the links to it, or the files, in their order."""
         made = [*self.files]
-        return self.returned and bool(made) and self.results() in (made, [self.files[url] for url in made])
+        if not made:  # what is no file cannot be compared
+            return self.returned and any(job.state is State.SUCCEEDED for job in self.jobs.values())
+        return self.returned and self.results() in (made, [self.files[url] for url in made])
 
     def outcome(self) -> str:
         """Return what came of the run, in a few words."""
         if self.endless:
             return "it never came to an end"
         if self.error is not None:
-            return f"it raised {type(self.error).__name__}: {_short(str(self.error))}"
+            return f"it raised {type(self.error).__name__}: {_short(str(self.error))}{_origin(self.error)}"
         return f"it returned {_short(repr(self.value))}"
 
-    def told(self) -> str:
-        """Return all that the client let out beside its value: the error with its causes, and the log."""
-        if self.error is None:
-            return self.log
-        return self.log + "".join(traceback.format_exception(self.error)) + repr(self.error.args)
+    def told(self) -> Iterator[tuple[str, str]]:
+        """Return all that the client let out beside its value: what it is, and its text."""
+        yield "the log", self.log
+        error = self.error
+        while error is not None:
+            name = type(error).__name__
+            yield f"the text of {name}", str(error)
+            yield f"the repr of {name}", repr(error)
+            error = error.__cause__ or error.__context__
+
+
+def _origin(error: BaseException) -> str:
+    """Return where an error was raised, as far as that is in code that may be the client's own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and _HERE not in frame.filename]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+
+
+_HERE = str(Path(__file__).parents[1])
 
 
 def _flat(value: Any) -> Iterator[Any]:

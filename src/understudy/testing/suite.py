@@ -62,6 +62,7 @@ class ClientSuite:
 
     _bench: ClassVar[Bench]
     _runs: ClassVar[dict[str, Run]]
+    _asked: ClassVar[list[SearchStrategy[dict[str, Any]]]]
 
     def generate(self, endpoint: Endpoint, request: dict[str, Any]) -> Any:
         """Have your client make what a request asks for; to be overridden, as a coroutine function if it is async.
@@ -95,6 +96,8 @@ class ClientSuite:
     def requests(self) -> SearchStrategy[dict[str, Any]]:
         """Return what your client may be asked for: whatever the contract allows, by default."""
         contract = self._bench.contract
+        if isinstance(self.models, str):
+            raise UsageError(f'models has to be a list of names: models = ["{self.models}"]')
         if self.models is None:
             return strategies.requests(contract)
         return st.one_of([strategies.requests(contract, model) for model in self.models])
@@ -104,6 +107,8 @@ class ClientSuite:
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def _understudy_bench(cls, request: pytest.FixtureRequest) -> Iterator[None]:
+        if not hasattr(cls, "provider"):
+            raise UsageError(f'{cls.__name__} has to name its provider: provider = "…"')
         with Bench(cls.provider, paths(request.config)) as bench:
             cls._begin(bench)
             yield
@@ -113,6 +118,7 @@ class ClientSuite:
         """Have the client run on a bench from now on."""
         cls._bench = bench
         cls._runs = {}  # by situation: what was seen once is not looked at again for another property
+        cls._asked = []  # the strategy of requests, once it is known: to make one takes its time
 
     @classmethod
     def _takes_callbacks(cls) -> bool:
@@ -141,17 +147,24 @@ class ClientSuite:
             return f"{self.provider} {'sends' if callback is None else 'signs'} no callbacks"
         if next(iter(prop.situations(self._bench.contract)), None) is None:
             return f"nothing of the kind happens at {self.provider}"
-        usual = self._seen(USUAL) if prop.raises else None
-        if usual is not None and usual.error is not None and not usual.endless:
+        usual = self._seen(USUAL)
+        if prop.raises and usual.error is not None and not usual.endless:
             return "the client raises even when all goes as usual"
+        if not usual.creates and not prop.draws:
+            return "the client makes no job even when all goes as usual"
         return None
 
     def _seen(self, situation: Situation) -> Run:
         """Return what a client does in a situation, asked for the plainest thing; each is tried once."""
         if situation.text not in self._runs:
-            request = find(self.requests(), lambda _: True, settings=_PLAINEST)
+            request = find(self._strategy(), lambda _: True, settings=_PLAINEST)
             self._runs[situation.text] = self._run(situation, request)
         return self._runs[situation.text]
+
+    def _strategy(self) -> SearchStrategy[dict[str, Any]]:
+        if not self._asked:
+            self._asked.append(self.requests())
+        return self._asked[0]
 
     def _run(self, situation: Situation, request: dict[str, Any]) -> Run:
         receive = self.receive if self._takes_callbacks() else None
@@ -170,7 +183,7 @@ class ClientSuite:
             phases=[Phase.generate, Phase.shrink],
             suppress_health_check=list(HealthCheck),
         )
-        @given(self.requests(), strategies.timelines(self._bench.contract))
+        @given(self._strategy(), strategies.timelines(self._bench.contract))
         def tried(request: dict[str, Any], timeline: tuple[Any, ...]) -> None:
             job = {"timeline": timeline} if timeline[-1].state is State.SUCCEEDED else {}
             one = repr((request, job))
