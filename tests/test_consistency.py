@@ -125,6 +125,44 @@ def test_names_in_expressions_are_held_to_the_document(acme: Acme):
         assert text in texts
 
 
+# --- secrets --------------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_must_be_in_the_behaviour_file(acme: Acme):
+    """A secret that a contract names and the fake lacks is a problem where it stands, with the nearest name."""
+    sign = acme.job["callback"]["sign"]
+    sign["key"] = "$secret.hok"
+    sign["headers"]["X-User"] = "$secret.user"
+    acme.job["callback"]["headers"]["X-Token"] = "{$secret.hook}"
+    first, second = sorted(acme.check().problems, key=lambda problem: problem.line)
+    file = acme.folders.fake / "behaviour.yaml"
+    assert first.text == f'"hok" has to be one of the "secrets" in {file}; did you mean "hook"?'
+    assert second.text == f'"user" has to be one of the "secrets" in {file}; there is: hook'
+    lines = acme.folders.contract.joinpath("openapi.yaml").read_text(encoding="utf-8").splitlines()
+    assert '"key": "$secret.hok"' in lines[first.line - 1]
+    assert '"X-User"' in lines[second.line - 1]
+    del acme.behaviour["secrets"]
+    assert f'"hok" has to be one of the "secrets" in {file}; there is none' in shown(acme)
+
+
+def test_a_signature_may_be_optional(acme: Acme):
+    """What `when` asks for may be missing, and so may all else that is signed with; not beside a secret without use."""
+    acme.job["callback"]["sign"] |= {"when": "$secret.hook", "key": "$secret.key"}
+    assert '"key" has to be one of the "secrets"' in shown(acme)
+    acme.behaviour["secrets"] = {}
+    assert acme.problems() == []
+    acme.behaviour["secrets"] = {"hoook": "acme-secret"}
+    assert 'did you mean "hoook"?' in shown(acme)
+    acme.job["callback"]["sign"] = "standard-webhooks"
+    acme.behaviour["secrets"] = {}
+    assert acme.problems() == []
+    acme.behaviour["secrets"] = {"webhok": "acme-secret"}
+    assert 'did you mean "webhok"?' in shown(acme)
+    acme.job["callback"]["headers"] = {"X-Token": "$secret.token"}
+    acme.behaviour["secrets"] = {"token": "acme-token"}
+    assert acme.problems() == []
+
+
 # --- recordings -----------------------------------------------------------------------------------------------------
 
 

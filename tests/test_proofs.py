@@ -111,9 +111,18 @@ def test_errors_that_look_alike_are_a_note(acme: Acme):
     assert 'no rule for every "rateLimited": a problem document answers the rest' in texts
 
 
+def untold(acme: Acme) -> list[str]:
+    """Return the notes on what a client is not told."""
+    return [note for note in acme.notes() if " does not tell a client " in note]
+
+
 def test_what_a_view_does_not_tell_is_a_note(acme: Acme):
-    """What a client cannot learn from a view is told once for each view."""
-    assert "status.reply does not tell a client model, error.code, progress" in "\n".join(acme.notes())
+    """What a client cannot learn from the status is told once, and what it then lacks from a create without an id."""
+    rest = "progress, logs, position, cost, {}startedAt, updatedAt, endedAt, callbackUrl"
+    assert untold(acme) == [
+        f"create.1.reply does not tell a client id, status, model, input, {rest.format('createdAt, ')}",
+        f"status.reply does not tell a client model, {rest.format('')}",
+    ]
     every = (
         "model",
         "progress",
@@ -126,8 +135,52 @@ def test_what_a_view_does_not_tell_is_a_note(acme: Acme):
         "endedAt",
         "callbackUrl",
     )
-    acme.job["status"]["reply"]["body"] |= {name: f"$job.{name}" for name in every} | {"code": "$job.error.code"}
+    acme.job["status"]["reply"]["body"] |= {name: f"$job.{name}" for name in every}
     assert "status.reply does not tell" not in "\n".join(acme.notes())
+
+
+def test_only_what_can_be_is_missed(acme: Acme):
+    """A note does not miss what no job of the contract has; a code is missed where one failure has one."""
+    for key in ("prices", "outputs"):
+        del acme.job[key]
+    for group in acme.job["create"]:
+        group.pop("callbackUrl", None)
+        group.pop("model", None)
+    del acme.openapi["paths"]["/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]["discriminator"]
+    del acme.job["models"]
+    acme.job["failures"]["rude"]["code"] = 7
+    _, status = untold(acme)
+    assert status == (
+        "status.reply does not tell a client error.code, progress, logs, position, startedAt, updatedAt, endedAt"
+    )
+
+
+def test_without_a_status_the_callback_tells_the_rest(acme: Acme):
+    """Where nobody can ask for a job the callback has to tell, and where there is no callback each reply by itself."""
+    del acme.job["status"]
+    assert [note.split()[0] for note in untold(acme)] == ["create.1.reply", "callback.view"]
+    del acme.job["callback"]
+    assert [note.split()[0] for note in untold(acme)] == ["create.0.reply", "create.1.reply"]
+
+
+def test_an_error_under_200_has_a_mark(acme: Acme):
+    """An error that comes as a success does, without a marked literal, is a note that names the rule and its line."""
+    body = {"error": {"code": "$error.name", "text": "$error.message"}}
+    acme.job["errors"]["quota"] = [{"operations": ["look"], "http": 429, "transport": "body", "body": body}]
+    acme.job["errors"]["full"] = [{"http": 402, "transport": "http", "body": body}, {"http": 201}]
+    marked = {"error": {"code": {"$match": "wait"}, "text": ""}}
+    acme.job["errors"]["wait"] = [{"http": 429, "transport": "body", "body": marked}]
+    texts = {note.text: note for note in acme.check().notes if "no marked literal" in note.text}
+    assert list(texts) == [
+        f'a client cannot tell the error "{name}" from a success, or from other errors: it comes as HTTP {status} with'
+        " no marked literal in its body; mark one with {$match: …}"
+        for name, status in (("quota", 200), ("full", 201))
+    ]
+    quota = next(iter(texts.values()))
+    lines = acme.folders.contract.joinpath("openapi.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[quota.line - 2].strip() == '"quota": ['
+    acme.job["errorTransports"] = ["body", "http"]
+    assert 'tell the error "notFound" from a success' in "\n".join(acme.notes())
 
 
 def test_bodies_are_held_to_the_schemas(acme: Acme):

@@ -86,7 +86,7 @@ def check_provider(folders: Folders) -> CheckReport:
     fake = {**scenarios, "": behaviours.get("behaviour", Document(folders.fake / "behaviour.yaml", {}))}
     contract = _contract(folders, report)
     behaviour = _behaviour(folders, contract, report)
-    holds = contract is not None and _holds(contract, fake, report)
+    holds = contract is not None and _holds(contract, behaviour, fake, report)
     if contract is not None and behaviour is not None and holds:
         _play(contract, behaviour, recordings, fake, report)
     for document in (*recordings.values(), *fake.values(), *([contract.document] if contract is not None else ())):
@@ -151,13 +151,15 @@ def _behaviour(folders: Folders, contract: Contract | None, report: CheckReport)
         return None
 
 
-def _holds(contract: Contract, fake: dict[str, Document], report: CheckReport) -> bool:
+def _holds(contract: Contract, behaviour: Behaviour | None, fake: dict[str, Document], report: CheckReport) -> bool:
     """Look at names and views; say whether the names are right, since what contradicts itself cannot be played."""
     report.operations = len(contract.operations)
     report.models = len({model for job_type in contract.job_types.values() for model in job_type.models})
     consistency.check_contract(contract)
     for document in fake.values():
         consistency.check_names(contract, contract.job_type, document, ())
+    if behaviour is not None:
+        consistency.check_secrets(contract, behaviour.secrets, fake[""].name)
     if contract.document.problems or any(document.problems for document in fake.values()):
         return False
     for job_type in contract.job_types.values():

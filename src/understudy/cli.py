@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `run`, `env`, `check`, `demo`.
+"""The command line: `understudy serve`, `run`, `env`, `check`, `new`, `demo`.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
@@ -99,6 +99,15 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name, or a contract folder; default: all")
     check.add_argument("--format", default="text", choices=("text", "json"), help="default: %(default)s")
     check.set_defaults(command=_check)
+
+    new = commands.add_parser(
+        "new", help="write a provider of your own", description="Write a provider of your own, to start from."
+    )
+    new.add_argument("name", metavar="NAME", help="what it is called: lower case, digits and hyphens")
+    new.add_argument(
+        "--folder", type=Path, default=Path(), help="where contracts/ and fakes/ are; default: %(default)s"
+    )
+    new.set_defaults(command=_new)
 
     demo = commands.add_parser("demo", help="tell the whole story on one page", description="Tell the whole story.")
     demo.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name; default: all")
@@ -205,6 +214,16 @@ def _check(arguments: argparse.Namespace) -> int:
     from understudy.check import run
 
     return run(arguments.providers, format=arguments.format)
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from understudy.new import write_provider
+
+    name, folder = arguments.name, arguments.folder
+    print("\n".join(map(str, write_provider(name, folder))))
+    where = "" if folder == Path() else f"cd {shlex.quote(str(folder))}; "
+    print(f"Next: `{where}understudy check {name}`, and `understudy serve {name}`.")
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from understudy.behaviour import Behaviour
-from understudy.contract.codecs import parse_json
+from understudy.contract.codecs import dump_json, parse_json
 from understudy.contract.expressions import Expression
 from understudy.contract.loader import Document, pointer_parts
 from understudy.contract.model import Contract, JobType
+from understudy.contract.signs import SIGNS
 from understudy.contract.validation import SchemaCheck
 from understudy.errors import Problem, suggestion
 from understudy.lifecycle import Json, State
-from understudy.probes import operation_node, resolved
+from understudy.probes import operation_node, properties_of, resolved
 
 At = tuple[str | int, ...]
 
@@ -39,7 +40,11 @@ _VALUES = frozenset({"example", "examples", "default", "enum", "const"})
 
 _COMPARED = re.compile(r"\$job\.(state|model|status)\s*[!=]=\s*[\"']([^\"']*)[\"']")
 _PARAMETER = re.compile(r"\$request\.(query|path)\.([A-Za-z0-9_-]+)")
+_SECRET = re.compile(r"\$secret\.([A-Za-z0-9_-]+)")
 _MEMBER = re.compile(r"\$(request\.body|job\.input|job\.request)#/([^\s|()=!<>&{}\"/]+)")
+
+# Where a kind of job says how its callbacks are signed.
+_SIGN = ("callback", "sign")
 
 
 def check_schemas(document: Document) -> None:
@@ -190,22 +195,6 @@ class _Schemas:
                 self._document.problem((*at, "discriminator", "mapping", model), text)
 
 
-def properties_of(data: Json, schema: Json, depth: int = 0) -> dict[str, Json]:
-    """Return the properties that a schema knows, those of its parts included."""
-    found: dict[str, Json] = {}
-    node = resolved(data, schema)
-    if not isinstance(node, Mapping) or depth > 10:
-        return found
-    parts = [item for key in ("allOf", "anyOf", "oneOf") for item in node.get(key, ())]
-    parts += [node[key] for key in ("then", "else") if key in node]
-    if schema is not node:  # what stands beside a reference
-        parts.append({key: item for key, item in schema.items() if key != "$ref"})
-    for part in parts:
-        found.update(properties_of(data, part, depth + 1))
-    found.update(node.get("properties", {}))
-    return found
-
-
 # --- names in expressions -------------------------------------------------------------------------------------------
 
 
@@ -244,6 +233,28 @@ def check_names(contract: Contract, job_type: JobType, document: Document, at: A
             name = pointer_parts(f"/{name}")[0]
             if members and name not in members:
                 document.problem(place, f'nothing has a member "{name}"; {suggestion(name, members)}')
+
+
+def check_secrets(contract: Contract, secrets: Iterable[str], file: str) -> None:
+    """Note each secret that the contract names and the behaviour file does not have.
+
+    A signature is left out where nothing is there that its `when` asks for: all that it names may be missing then. But
+    a secret that nothing names was meant to be one of them.
+    """
+    there, named = set(secrets), []
+    for job_type in contract.job_types.values():
+        at: At = ("x-jobs", job_type.name)
+        texts = _texts(contract.document.data["x-jobs"][job_type.name], at, (), contract)
+        spelt = [(place, dump_json(SIGNS[text]) if place[2:] == _SIGN else text) for place, text, _ in texts]
+        found = [(place, name) for place, text in spelt for name in _SECRET.findall(text)]
+        guards = {name for place, name in found if place[2:] in (_SIGN, (*_SIGN, "when"))}
+        off = bool(guards) and not guards & there
+        named += [(place, name, off and place[2:4] == _SIGN) for place, name in found]
+    idle = there - {name for _, name, _ in named}
+    for place, name, off in named:
+        if name not in there and (idle or not off):
+            text = f'"{name}" has to be one of the "secrets" in {file}; {suggestion(name, there)}'
+            contract.document.problem(place, text)
 
 
 def _texts(

@@ -22,6 +22,12 @@ from understudy.wire import Request
 #: How long a job that goes by reads is left alone between two of them, so that no rate limit binds.
 PACE_SECONDS = 1.0
 
+#: What a view may tell a client of a job, by the names that the format gives it.
+TOLD = (
+    *("id", "status", "model", "input", "result", "error.code", "error.message", "progress", "logs", "position"),
+    *("cost", "createdAt", "startedAt", "updatedAt", "endedAt", "callbackUrl"),
+)
+
 _BOUNDARY = "understudy-boundary"
 
 _SAMPLE_TEXTS = {
@@ -132,6 +138,24 @@ def views_of(job_type: JobType) -> Iterator[tuple[str, View]]:
     yield from ((operation, upload.reply) for upload in job_type.uploads for operation in upload.operations)
 
 
+def told_by(field: str) -> str:
+    """Return what a view tells by a field of the job, as `TOLD` has it."""
+    root, _, name = field.partition(".")
+    return "result" if root == "output" or name.startswith("outputs.") else {"spent": "cost"}.get(name, name)
+
+
+def can_have(job_type: JobType, name: str) -> bool:
+    """Say whether a job can have what a view may tell."""
+    return {
+        "model": bool(job_type.models) or any(group.model for group in job_type.creates),
+        "result": job_type.outputs is not None,
+        "error.code": any(failure.code is not None for failure in job_type.failures.values()),
+        "error.message": bool(job_type.words.by_state.get(State.FAILED)),
+        "cost": bool(job_type.prices),
+        "callbackUrl": any(group.callback_url for group in job_type.creates),
+    }.get(name, True)
+
+
 def chosen(variants: Variants, scope: Scope) -> Template:
     """Return the body that a view has over a scope."""
     return next(template for condition, template in variants if condition is None or condition.holds(scope))
@@ -207,6 +231,22 @@ def resolved(document: Json, node: Json) -> Json:
         except LookupError:
             break
     return {}
+
+
+def properties_of(data: Json, schema: Json, depth: int = 0) -> dict[str, Json]:
+    """Return the properties that a schema knows, those of its parts included."""
+    found: dict[str, Json] = {}
+    node = resolved(data, schema)
+    if not isinstance(node, Mapping) or depth > 10:
+        return found
+    parts = [item for key in ("allOf", "anyOf", "oneOf") for item in node.get(key, ())]
+    parts += [node[key] for key in ("then", "else") if key in node]
+    if schema is not node:  # what stands beside a reference
+        parts.append({key: item for key, item in schema.items() if key != "$ref"})
+    for part in parts:
+        found.update(properties_of(data, part, depth + 1))
+    found.update(node.get("properties", {}))
+    return found
 
 
 def operation_node(contract: Contract, operation: str) -> Json:

@@ -14,21 +14,25 @@ from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.expressions import first_value
 from understudy.contract.model import Contract, JobType
-from understudy.contract.templates import ReadError, Reading
+from understudy.contract.templates import ReadError, Reading, literals
 from understudy.contract.validation import SchemaCheck, Violation
 from understudy.contract.views import View, facts_of, prefixes
 from understudy.errors import Problem
 from understudy.files import UploadedFile
 from understudy.lifecycle import TERMINAL, Job, JobError, Json, Output, State
 from understudy.mint import mint
-from understudy.probes import callback_schema, frame_template, rules_of, sample_body, schema_of, views_of
-from understudy.wire import RequestView
-
-#: What a view may tell a client of a job, by the names that the format gives it.
-TOLD = (
-    *("id", "status", "model", "input", "result", "error.code", "error.message", "progress", "logs", "position"),
-    *("cost", "createdAt", "startedAt", "updatedAt", "endedAt", "callbackUrl"),
+from understudy.probes import (
+    TOLD,
+    callback_schema,
+    can_have,
+    frame_template,
+    rules_of,
+    sample_body,
+    schema_of,
+    told_by,
+    views_of,
 )
+from understudy.wire import RequestView
 
 #: When the sample job was made, in unix seconds.
 _MADE = 1767225600.0
@@ -167,10 +171,19 @@ class Proof:
                 wanted = {"id": id, "state": state, "result": result, "error message": result}
                 for what in (what for what, wants in wanted.items() if wants and what in lacks):
                     self._problem(at, f"a client cannot get the {what} of a job that is {one} from this")
-            carried |= {_told(name) for name in view.fields(one)}
-        missing = [name for name in TOLD if name not in carried]
-        if states and missing:
-            self._note(at, f"{view.name} does not tell a client {', '.join(missing)}")
+            carried |= {told_by(name) for name in view.fields(one)}
+        self._untold(view, carried)
+
+    def _untold(self, view: View, carried: set[str]) -> None:
+        """Note what a view does not tell, unless whoever has its id learns the rest from the status or the callback."""
+        status, callback = self._job_type.status, self._job_type.callback
+        fullest = status.reply if status is not None else callback.view if callback is not None else view
+        if view is not fullest and "id" in carried:
+            return
+        known = carried | ({"id"} if status is not None and view is status.reply else set())  # it was asked for by that
+        missing = [name for name in TOLD if name not in known and can_have(self._job_type, name)]
+        if missing:
+            self._note(_at(view), f"{view.name} does not tell a client {', '.join(missing)}")
 
     @contextmanager
     def _rendering(self, at: tuple[str | int, ...], state: State) -> Iterator[None]:
@@ -273,6 +286,8 @@ class Proof:
             if name in ENGINE_ERRORS and without:
                 where = "" if without == concerned else f" in {', '.join(without)}"
                 self._note(("errors",), f'no rule for every "{name}"{where}: a problem document answers the rest')
+            for index, rule in enumerate(errors.rules.get(name, ())):
+                self._marked(rule, ("errors", name, index))
 
     def _can_meet(self, name: str, operation: str, part: str) -> bool:
         """Say whether an operation can answer an error; no operation answers what a path or a file does."""
@@ -295,6 +310,15 @@ class Proof:
             "rateLimited": limited or (part == "create" and job_type.concurrent_jobs is not None),
             "serverError": True,
         }.get(name, part == "create" or (part == "status" and name == self._invisible))
+
+    def _marked(self, rule: ErrorRule, at: tuple[str | int, ...]) -> None:
+        """Note a rule that comes as a success does, and has nothing by which a client could know it."""
+        transports = (rule.transport,) if rule.transport else self._job_type.errors.transports
+        status = 200 if "body" in transports else rule.http
+        if 200 <= status < 300 and not literals(rule.body):
+            text = f'a client cannot tell the error "{rule.name}" from a success, or from other errors: it comes as'
+            text += f" HTTP {status} with no marked literal in its body; mark one with {{$match: …}}"
+            self._note(at, text)
 
     def _error(self, rule: ErrorRule, operation: str) -> None:
         """Hold the answer of a rule to the schemas; a client must not take it for a success."""
@@ -321,8 +345,3 @@ def _at(view: View) -> tuple[str | int, ...]:
 def _json(value: Json) -> Json:
     """Return a value as it is after its way over the wire."""
     return parse_json(dump_json(value))
-
-
-def _told(field: str) -> str:
-    root, _, name = field.partition(".")
-    return "result" if root == "output" or name.startswith("outputs.") else {"spent": "cost"}.get(name, name)
