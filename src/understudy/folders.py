@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,5 +83,14 @@ def find_provider(name: str, paths: Iterable[Path] = ()) -> Folders:
 
 def stamp(folders: Folders) -> tuple[tuple[str, int], ...]:
     """Return what changes when a file of a provider does: each file with its time of change."""
-    files = [path for folder in (folders.contract, folders.fake) for path in folder.rglob("*.*") if path.is_file()]
-    return tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files))
+    return tuple(sorted((*_files(folders.contract), *_files(folders.fake))))
+
+
+def _files(folder: str | os.PathLike[str]) -> Iterator[tuple[str, int]]:
+    """Return the files below a folder; it is looked at whenever a fake is made, so this is no place for `Path`."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path)
+            elif "." in entry.name:
+                yield entry.path, entry.stat().st_mtime_ns
