@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import ctypes
 import inspect
 import itertools
 import logging
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -258,9 +258,7 @@ def _status(value: Any) -> int:
 
 
 class _Leash:
-    """Stops a client that asks without end and without waiting: no clock would ever stop it.
-
-    It is stopped while it waits for an answer, so that the exception meets it in its own code.
+    """Stops a client that asks without end and without waiting, as soon as it sends more: no clock would ever stop it.
 
     Args:
         journal: Where the requests are noted.
@@ -268,19 +266,34 @@ class _Leash:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._thread = ctypes.c_ulong(threading.get_ident())
+        self._thread = threading.get_ident()
         self._left = MAX_REQUESTS
+        self._before: dict[str, Any] = {}
 
     def __enter__(self) -> None:
         self._journal.listener = self._heard
+        for name in ("send", "sendall"):
+            self._before[name] = vars(socket.socket).get(name)
+            setattr(socket.socket, name, self._held(getattr(socket.socket, name)))
 
     def __exit__(self, *exc_info: object) -> None:
         self._journal.listener = None
+        for name, real in self._before.items():
+            if real is None:  # it was inherited
+                delattr(socket.socket, name)
+            else:
+                setattr(socket.socket, name, real)
 
     def _heard(self, entry: Entry) -> None:
         self._left -= isinstance(entry, Exchange)
-        if self._left <= 0:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(self._thread, ctypes.py_object(ClockExhausted))
+
+    def _held(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def send(one: socket.socket, *args: Any) -> Any:
+            if self._left <= 0 and threading.get_ident() == self._thread:
+                raise ClockExhausted(f"{MAX_REQUESTS} requests were sent, and there was no end of it")
+            return real(one, *args)
+
+        return send
 
 
 class _Ear(logging.Handler):
