@@ -26,14 +26,14 @@ from understudy.journal import Journal
 from understudy.roster import Roster
 from understudy.server import LiveServer
 
-PROVIDERS = ("kie", "oxen", "shortapi")
+PROVIDERS = ("kie", "oxen", "replicate", "shortapi")
 
 #: More requests than any wait of these tests takes; one that takes more has hung.
 PATIENCE = 20_000
 
 
 def key(name: str = "key") -> dict[str, str]:
-    """Return the header that carries a key, which is the same at all three."""
+    """Return the header that carries a key, which is the same at all of them."""
     return {"authorization": f"Bearer {name}"}
 
 
@@ -65,6 +65,14 @@ STORIES = {
         lambda job_id: f"/api/ai/queue/{job_id}",
         lambda reply: reply["status"] in ("succeeded", "failed"),
         lambda reply: [reply["result_url"]],
+    ),
+    "replicate": Story(
+        "/models/black-forest-labs/flux-schnell/predictions",
+        {"input": {"prompt": "a lighthouse", "output_format": "png"}},
+        lambda reply: reply["id"],
+        lambda job_id: f"/predictions/{job_id}",
+        lambda reply: reply["status"] in ("succeeded", "failed"),
+        lambda reply: reply["output"],
     ),
     "shortapi": Story(
         "/api/v1/job/create",

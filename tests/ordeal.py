@@ -98,6 +98,8 @@ def passing(fault: dict[str, Any]) -> dict[str, Any]:
         fault = {**fault, "error": PASSING[len(fault["error"]) % 2]}
     if "status" in fault:
         fault = {**fault, "status": PASSING_STATUSES[fault["status"] % 3]}
+    if fault["fault"] == "not-yet-visible":  # for longer than a contract says, it means that there is no such job
+        fault = {**fault, "seconds": min(fault.get("seconds", 5.0), 5.0)}
     return fault
 
 

@@ -144,7 +144,7 @@ def test_everything_of_a_kind_of_job_is_compiled():
     ]
     assert create.sync is not None
     assert create.sync.when is not None
-    assert create.sync.max_seconds == 60
+    assert create.sync.max_seconds == (60,)
     assert create.reply.success is job.success is not None
     assert create.reply.http == {None: 201}
 
@@ -220,6 +220,16 @@ def test_what_a_contract_does_not_say_is_the_usual():
     (create,) = job.creates
     assert (create.model, create.input, create.number, create.callback_url, create.sync) == ((), (), (), (), None)
     assert (create.late, create.claims) == (False, frozenset())
+
+
+def test_a_filter_of_events_needs_their_names():
+    """Where the request may choose among events, the trigger has to name them."""
+    callback = {"view": {}, "trigger": ["succeeded"], "only": "$request.body#/events"}
+    with pytest.raises(ContractInvalid, match='"only" needs the names of events'):
+        contract(job_of(callback=callback))
+    named = contract(job_of(callback={**callback, "trigger": {"succeeded": "done"}})).job_type.callback
+    assert named is not None
+    assert texts_of(named.only) == ["$request.body#/events"]
 
 
 def test_what_a_part_does_not_say_is_the_usual():
@@ -434,9 +444,9 @@ def test_a_contract_with_anything_in_it_is_compiled_or_refused(place: tuple[str,
 # --- the bundled contracts ------------------------------------------------------------------------------------------
 
 
-def test_three_contracts_are_bundled():
-    """The three providers of the project are found, or the tests below would test nothing."""
-    assert len(BUNDLED) == 3
+def test_four_contracts_are_bundled():
+    """The four providers of the project are found, or the tests below would test nothing."""
+    assert len(BUNDLED) == 4
 
 
 @pytest.mark.parametrize("folder", BUNDLED, ids=lambda folder: folder.name)

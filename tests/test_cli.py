@@ -38,7 +38,7 @@ def test_help_is_quick() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("serve", "check", "demo"))
+    assert all(command in done.stdout for command in ("serve", "check", "new", "demo"))
     assert done.stdout.endswith("[]\n")
 
 
@@ -57,6 +57,7 @@ def test_version() -> None:
         ["serve", "--errors", "smoke"],
         ["serve", "--nonsense"],
         ["check", "--format", "song"],
+        ["new"],
     ],
 )
 def test_wrong_flags(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +76,7 @@ def test_wrong_flags(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
         (["serve", "--port", "70000"], "port is 70000, and has to be from 0 to 65535"),
         (["serve", "--speed", "0"], "the speed has to be above 0, and is 0"),
         (["check", "kei"], 'there is no provider "kei"; did you mean "kie"?'),
+        (["new", "Acme"], '"Acme" cannot name a provider'),
     ],
 )
 def test_wrong_names(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,11 +150,11 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_banner_says_where(tmp_path: Path) -> None:
     """The banner has the base URL of each provider, the result files, the page, the keys and the scenario."""
     with served("--scenario", "errors-as-http", "--asset-port", "0") as server:
-        assert f"  kie       {server.url}/kie\n  oxen      {server.url}/oxen\n  shortapi  " in server.banner
-        assert "  files     http://127.0.0.1:" in server.banner
-        assert f"  admin     {server.url}/__admin/\n" in server.banner
-        assert "  key       any, each is an account of its own\n" in server.banner
-        assert "  scenario  errors-as-http (kie, shortapi)\n" in server.banner
+        assert f"  kie        {server.url}/kie\n  oxen       {server.url}/oxen\n  replicate  " in server.banner
+        assert "  files      http://127.0.0.1:" in server.banner
+        assert f"  admin      {server.url}/__admin/\n" in server.banner
+        assert "  key        any, each is an account of its own\n" in server.banner
+        assert "  scenario   errors-as-http (kie, shortapi)\n" in server.banner
         assert httpx.get(f"{server.url}/kie/api/v1/chat/credit").status_code == 401
         assert server.stop()[0] == 0
 

@@ -279,6 +279,20 @@ def test_the_patience_of_a_blocking_create_ends(tmp_path: Path, most: float, sta
     assert fake.jobs[reply["id"]].state is State.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("prefer", "seconds", "state"),
+    [("wait=1", 1, "queued"), ("respond-async, wait=3", 3, "running"), ("wait=0", 0, "queued"), ("wait", 4, "running")],
+)
+def test_a_request_says_how_long_it_waits(tmp_path: Path, prefer: str, seconds: float, state: str) -> None:
+    """Where the longest wait is a place, it is the first value there; one that is no number waits for the end."""
+    most = ['$request.header.Prefer|preference("wait")', 4]
+    fake = fake_of(tmp_path, create=blocking(maxSeconds=most))
+    began = fake.clock.now()
+    assert post(fake, {"prompt": "a"}, headers={"Prefer": prefer}).json()["states"] == [state]
+    assert fake.clock.now() == began + seconds
+    assert post(fake, {"prompt": "a"}, headers={"Prefer": "wait=long"}).json()["states"] == ["succeeded"]
+
+
 def test_nobody_reads_a_job_whose_create_blocks(tmp_path: Path) -> None:
     """Steps that wait for reads are over at once, at the beginning and later; the others take their time."""
     fake = fake_of(tmp_path, create=blocking())

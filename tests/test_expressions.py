@@ -41,7 +41,10 @@ def paths(names: Names | None) -> st.SearchStrategy[list[str]]:
     return st.just([]) | st.one_of(options).map(lambda parts: [*parts[0], *parts[1]])
 
 
-codec_texts = st.sampled_from([*sorted(CODECS - {"default", "head"}), 'default("(}|")', "default(0)", "head(1)"])
+WITH_ARGUMENT = {"default", "head", "preference"}
+codec_texts = st.sampled_from(
+    [*sorted(CODECS - WITH_ARGUMENT), 'default("(}|")', "default(0)", "head(1)", 'preference("wait")']
+)
 expressions = st.builds(
     lambda root_path, pointer, codecs: "$" + ".".join(root_path) + pointer + "".join(f"|{codec}" for codec in codecs),
     st.sampled_from(sorted(ROOTS)).flatmap(lambda root: paths(ROOTS[root]).map(lambda path: [root, *path])),
@@ -159,7 +162,7 @@ def test_headers_are_found_in_any_case():
 
 def test_null_passes_every_codec_but_default():
     """A missing value stays null, until a default takes its place."""
-    for name in sorted(CODECS - {"default", "head"}):
+    for name in sorted(CODECS - WITH_ARGUMENT):
         assert value(f"$job.model|{name}") is None
     assert value('$job.model|iso|default("")') == ""
     assert value("$job.model|default(3)|string") == "3"

@@ -34,6 +34,11 @@ JSON_SCHEMA = {"object"}
 APART = {
     "v1": "the version of a signature in Standard Webhooks; a part of the path of some providers",
     "seed": "the option --seed of the command line; a field of some models",
+    "com": "the end of an example's host, and of some providers' hosts",
+    "get": "a method of HTTP; a link to a job at some providers",
+    "version": "the option --version of the command line; what some providers call a model",
+    "webhook": "a word of the names in Standard Webhooks; where some providers are told the URL",
+    "webhooks": "Standard Webhooks itself; a part of the path of some providers",
 }
 
 # --- the words of the contracts -------------------------------------------------------------------------------------

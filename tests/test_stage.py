@@ -337,6 +337,25 @@ def test_a_callback_is_sent_when_the_contract_says(tmp_path: Path) -> None:
     assert [delivery.id for _, delivery in theatre.sent] == ["delivery-1", "delivery-2"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (["done"], ["succeeded"]),
+        (["begun", "done", "other"], ["running", "succeeded"]),
+        ([], []),
+        (None, ["running", "succeeded"]),
+        ("done", ["running", "succeeded"]),
+    ],
+)
+def test_a_create_may_say_which_events_it_wants(tmp_path: Path, wanted: Any, told: list[str]) -> None:
+    """Events that are not in the list of the request are not sent; without a list all of them are."""
+    trigger = {"running": "begun", "succeeded": "done"}
+    theatre = Theatre(small(tmp_path, callback=callback(trigger=trigger, only="$request.body#/events")))
+    theatre.call("POST", "/jobs", {"prompt": "a", "callback": "http://127.0.0.1/hook", "events": wanted})
+    theatre.clock.advance(100)
+    assert [state for _, state in theatre.told] == told
+
+
 @pytest.mark.parametrize("after", [[], [0], [60, 300, 900], [5, 0, 5, 1]])
 @given(answers=st.lists(st.sampled_from([200, 204, 199, 300, 404, 500, None]), max_size=6))
 def test_retries_come_when_the_contract_says(tmp_path_factory, after: list[int], answers: list[int | None]) -> None:

@@ -156,7 +156,7 @@ class Carrier:
         return role, request
 
     def _nobodys(self, request: Request) -> Reply:
-        urls = {role.name: f"{self._addresses.url}/{role.name}" for role in self._roster}
+        urls = {role.name: f"{self._addresses.url}/{role.name}{role.base_path}" for role in self._roster}
         owners = [
             role.name
             for role in self._roster

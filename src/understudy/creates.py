@@ -48,7 +48,8 @@ def create(back: Backstage, call: Call) -> Outcome:
     if plan.error is not None:
         raise Answered(plan.error, job=plays[0].job)
     if group.sync is not None and (group.sync.when is None or group.sync.when.holds(call.scope)):
-        patience = float("inf") if group.sync.max_seconds is None else group.sync.max_seconds
+        most = call.value(group.sync.max_seconds)
+        patience = most if isinstance(most, int | float) else float("inf")
         return _blocked(back, call, group, plays, back.clock.now() + patience)
     return _created(call, group, plays)
 
@@ -132,7 +133,7 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
         plan=plan,
         steps=deque(plan.timeline or ()),
         visible_at=now + (back.behaviour.visible_after_seconds if hidden is None else hidden),
-        server_url=call.request.server_url,
+        server_url=call.scope["server"]["url"],
         asset_url=call.request.asset_url,
         request=call.view,
         story=call.story,

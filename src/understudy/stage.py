@@ -18,6 +18,7 @@ from understudy.behaviour import Behaviour
 from understudy.callback import Delivery, Notice, compose
 from understudy.clock import Clock, Entry
 from understudy.contract.codecs import dump_json
+from understudy.contract.expressions import first_value
 from understudy.contract.model import Events
 from understudy.faults.fault import Shipment
 from understudy.files import below_host
@@ -168,6 +169,9 @@ class Stage:
     def _plan_callback(self, play: Play) -> None:
         callback = play.job_type.callback
         if callback is None or play.job.callback_url is None or play.job.state not in callback.trigger:
+            return
+        wanted = first_value(callback.only, {"request": play.request})
+        if isinstance(wanted, list) and callback.trigger[play.job.state] not in wanted:
             return
         self._deliveries += 1
         notice = Notice(f"delivery-{self._deliveries}", replace(play.job), callback.trigger[play.job.state])

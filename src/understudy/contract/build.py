@@ -149,7 +149,7 @@ class _JobTypeBuilder(Compiler):
         sync = None
         if "sync" in node:
             when = self.condition(node["sync"].get("when"), (*at, "sync", "when"))
-            sync = Sync(when, node["sync"].get("maxSeconds"))
+            sync = Sync(when, self.place(node["sync"].get("maxSeconds", []), (*at, "sync", "maxSeconds")))
         places = {
             key: self.place(node[key], (*at, key)) if key in node else ()
             for key in ("model", "input", "count", "callbackUrl")
@@ -239,8 +239,11 @@ class _JobTypeBuilder(Compiler):
     def _callback(self, node: dict[str, Any], at: At) -> Callback:
         trigger = node.get("trigger", list(TERMINAL))
         names = trigger if isinstance(trigger, Mapping) else dict.fromkeys(trigger)
+        if "only" in node and not isinstance(trigger, Mapping):
+            self.problem((*at, "only"), '"only" needs the names of events: make "trigger" a map from state to name')
         return Callback(
             trigger={State(state): event for state, event in names.items() if state in set(State)},
+            only=self.place(node["only"], (*at, "only")) if "only" in node else (),
             view=self.view(node["view"], (*at, "view"), self._words, None),
             headers=self.headers(node.get("headers"), (*at, "headers")),
             sign=compile_sign(self, node["sign"], (*at, "sign"), self._operation) if "sign" in node else None,

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,6 +183,16 @@ def _sha256hex(value: Any) -> str:
     return hashlib.sha256(value if isinstance(value, bytes) else _as_text(value).encode("utf-8", "replace")).hexdigest()
 
 
+def _preference(header: Json, name: str) -> Json:
+    """Return the value of a preference in a header `Prefer` (RFC 7240): a whole number as such, None for none."""
+    for piece in re.split("[,;]", _as_text(header)):
+        key, _, value = (part.strip() for part in piece.partition("="))
+        if key.lower() == name.lower():
+            text = value.strip('"')
+            return int(text) if re.fullmatch("[0-9]{1,9}", text) else text or None
+    return None
+
+
 def _same(value: Json) -> Json:
     return value
 
@@ -210,6 +221,7 @@ _WITH_ARGUMENT: dict[str, Callable[[Json], Codec]] = {
         "default", _same, lambda read: None if as_text(read) == as_text(value) else read, value
     ),
     "head": lambda count: Codec("head", lambda text: "/".join(_as_text(text).split("/")[:count]), None, count),
+    "preference": lambda name: Codec("preference", lambda header: _preference(header, name), None, name),
 }
 
 #: Every codec's name.
@@ -238,4 +250,6 @@ def find_codec(name: str, argument: str | None) -> Codec:
         raise CodecError(f'the argument of "{name}" must be JSON, not {argument}') from None
     if name == "head" and not (type(value) is int and value > 0):
         raise CodecError('the argument of "head" must be a whole number above 0')
+    if name == "preference" and not (isinstance(value, str) and value):
+        raise CodecError('the argument of "preference" must be a name in quotes')
     return _WITH_ARGUMENT[name](value)

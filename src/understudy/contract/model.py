@@ -25,7 +25,7 @@ class Sync(NamedTuple):
     """An operation that blocks until the job ends."""
 
     when: Condition | None
-    max_seconds: float | None
+    max_seconds: Place
 
 
 class Create(NamedTuple):
@@ -122,9 +122,10 @@ class Sign(NamedTuple):
 
 
 class Callback(NamedTuple):
-    """What the provider sends by itself."""
+    """What the provider sends by itself; `only` is where a create lists the events that it wants."""
 
     trigger: Mapping[State, str | None]
+    only: Place
     view: View
     headers: tuple[tuple[str, Template], ...]
     sign: Sign | None
