@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 import understudy
 from tests.faulty_clients import Plain, ReturnsTheJsonText, faulty
 from tests.projects import run
-from tests.right_clients import RIGHT, Reference
+from tests.right_clients import RIGHT, CalledBack, Reference
 from tests.small import small
-from understudy.testing import ClientSuite, Endpoint
+from understudy.testing import Callback, ClientSuite, Endpoint
 from understudy.testing.bench import Bench
 from understudy.testing.properties import PROPERTIES
 from understudy.testing.verdict import Verdict, text_of, write_scorecards
@@ -83,6 +83,22 @@ def test_each_property_finds_something() -> None:
     """There is a faulty client for each property, and there are more than twenty of them."""
     assert {client.caught_by for client in faulty()} == set(BY_NAME)
     assert len(faulty()) >= 20
+
+
+class ChokesLater(CalledBack):
+    """A client for async code that cannot bear what it is told."""
+
+    provider = "kie"
+
+    async def receive(self, callback: Callback) -> Any:
+        raise KeyError("what is this?")
+
+
+def test_an_async_receiver_that_raises_is_found_out(benches: dict[str, Bench]) -> None:
+    """What a coroutine that receives callbacks raises is the client's fault, as in any other receiver."""
+    verdict = judged(ChokesLater, "odd_callbacks_change_nothing", benches)
+    assert verdict.wrong is not None
+    assert "KeyError('what is this?')" in verdict.wrong
 
 
 # --- how a suite is used ----------------------------------------------------------------------------------------------

@@ -92,5 +92,5 @@ def _files(folder: str | os.PathLike[str]) -> Iterator[tuple[str, int]]:
         for entry in entries:
             if entry.is_dir():
                 yield from _files(entry.path)
-            elif "." in entry.name:
+            else:
                 yield entry.path, entry.stat().st_mtime_ns

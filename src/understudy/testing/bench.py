@@ -11,9 +11,10 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import httpx
@@ -245,8 +246,8 @@ class _Callbacks:
             self._note(done, _status(value), repr(value))
 
     def _note(self, done: Done, status: int, said: str) -> None:
-        if self._run is not None:
-            self._run.given.append(Given(status, said))
+        assert self._run is not None  # who is still at work when a run has ended is cancelled, and says nothing
+        self._run.given.append(Given(status, said))
         done(status, "")
 
 
@@ -268,21 +269,16 @@ class _Leash:
         self._journal = journal
         self._thread = threading.get_ident()
         self._left = MAX_REQUESTS
-        self._before: dict[str, Any] = {}
+        self._patches = ExitStack()
 
     def __enter__(self) -> None:
         self._journal.listener = self._heard
         for name in ("send", "sendall"):
-            self._before[name] = vars(socket.socket).get(name)
-            setattr(socket.socket, name, self._held(getattr(socket.socket, name)))
+            self._patches.enter_context(patch.object(socket.socket, name, self._held(getattr(socket.socket, name))))
 
     def __exit__(self, *exc_info: object) -> None:
         self._journal.listener = None
-        for name, real in self._before.items():
-            if real is None:  # it was inherited
-                delattr(socket.socket, name)
-            else:
-                setattr(socket.socket, name, real)
+        self._patches.close()
 
     def _heard(self, entry: Entry) -> None:
         self._left -= isinstance(entry, Exchange)

@@ -154,7 +154,7 @@ def _flat(value: Any) -> Iterator[Any]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from _flat(item)
-    elif value is not None:
+    else:
         yield str(value) if not isinstance(value, bytes | bytearray | memoryview) else bytes(value)
 
 
