@@ -299,12 +299,14 @@ def test_a_loop_keeps_its_times_while_a_request_blocks(clock: VirtualClock, serv
 
 
 def test_a_request_that_blocks_for_ever_ends_at_the_ceiling(
-    clock: VirtualClock, server: LiveServer, monkeypatch: pytest.MonkeyPatch
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream on which nothing but keep-alives comes is ended when it has lasted for the ceiling."""
-    monkeypatch.setattr("understudy.server.CEILING_SECONDS", 600)
-    with virtual_time(clock, peers=(server,)), really_under(60), httpx.Client(trust_env=False, timeout=60) as http:
-        url = f"{server.url_of('oxen')}/api/events"
-        with http.stream("GET", url, headers=HEADERS) as stream:
-            assert set(stream.iter_lines()) == {": keep-alive", ""}
+    monkeypatch.setattr("understudy.pump.CEILING_SECONDS", 600)
+    with serve("oxen", clock=clock) as server, httpx.Client(trust_env=False, timeout=60) as http:
+        server.share_clock()
+        with virtual_time(clock, peers=(server,)), really_under(60):
+            url = f"{server.url_of('oxen')}/api/events"
+            with http.stream("GET", url, headers=HEADERS) as stream:
+                assert set(stream.iter_lines()) == {": keep-alive", ""}
     assert 600 < clock.now() - VirtualClock().now() < 700

@@ -161,6 +161,32 @@ class SystemClock(Clock):
         self.changed()
 
 
+class Ceiling:
+    """Counts what was waited in virtual time: more than so much has no end.
+
+    Args:
+        seconds: How much may be waited in all.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waited_seconds = 0.0
+
+    def count(self, seconds: float) -> None:
+        """Count a wait.
+
+        Raises:
+            ClockExhausted: It was more in all than may be.
+        """
+        self._waited_seconds += max(seconds, 0.0)
+        if self._waited_seconds > self._seconds:
+            raise ClockExhausted(
+                f"{self._waited_seconds:,.0f} seconds of virtual time were waited, more than the ceiling of "
+                f"{self._seconds:,.0f}.\n"
+                "  Nothing that is planned will end this wait: give the loop a deadline, or raise ceiling_seconds."
+            )
+
+
 class VirtualClock(Clock):
     """A clock that moves when somebody waits, and only then.
 
@@ -179,9 +205,8 @@ class VirtualClock(Clock):
     ) -> None:
         super().__init__()
         self._now = start
-        self._ceiling_seconds = ceiling_seconds
+        self._ceiling = Ceiling(ceiling_seconds)
         self._max_reads = max_reads
-        self._waited_seconds = 0.0
         self._moves = 0
 
     def now(self) -> float:
@@ -196,11 +221,11 @@ class VirtualClock(Clock):
         self._run_until(self._now + max(seconds, 0.0))
 
     def sleep(self, seconds: float) -> None:
-        self._count(seconds)
+        self._ceiling.count(seconds)
         self.advance(seconds)
 
     async def sleep_async(self, seconds: float) -> None:
-        self._count(seconds)
+        self._ceiling.count(seconds)
         wake = self.call_at(self._now + max(seconds, 0.0), _nothing)
         try:
             while not wake.done:
@@ -239,15 +264,6 @@ class VirtualClock(Clock):
     def _reach(self, when: float) -> None:
         self._now = max(self._now, when)
         self._moves += 1
-
-    def _count(self, seconds: float) -> None:
-        self._waited_seconds += max(seconds, 0.0)
-        if self._waited_seconds > self._ceiling_seconds:
-            raise ClockExhausted(
-                f"{self._waited_seconds:,.0f} seconds of virtual time were waited, more than the ceiling of "
-                f"{self._ceiling_seconds:,.0f}.\n"
-                "  Nothing that is planned will end this wait: give the loop a deadline, or raise ceiling_seconds."
-            )
 
 
 def _nothing() -> None:

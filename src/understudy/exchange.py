@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from understudy.contract.codecs import dump_json, parse_json
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.model import Contract
-from understudy.contract.operations import Operation
+from understudy.contract.operations import Operation, key_headers, key_parameters
 from understudy.contract.views import View
 from understudy.errors import UsageError
 from understudy.lifecycle import Json
@@ -137,11 +137,10 @@ class Writer:
         Raises:
             UsageError: It has something in it that is no JSON, or no text.
         """
-        path, query, key = operation.path, {**request.query}, self._key_headers({operation.id: operation})
-        for security in operation.security:
-            if security.place == "query" and not key:
-                query[security.name] = self._api_key
-        headers = [("accept", accept), *key, *request.headers]
+        path = operation.path
+        query = {**request.query, **key_parameters(operation.security, self._api_key)}
+        key = key_headers(operation.security, self._api_key)
+        headers = [("accept", accept), *key.items(), *request.headers]
         body = b""
         try:
             for name, value in request.path.items():
@@ -163,20 +162,14 @@ class Writer:
         if assets is not None and assets.url.parts:
             home.append(str(assets.url.parts[0]))
         ours = any(_origin(url) == _origin(place) for place in home)
-        headers = self._key_headers(self._contract.operations) if assets and assets.needs_key and ours else ()
+        needed = assets is not None and assets.needs_key and ours
+        headers = key_headers(self._contract.securities, self._api_key) if needed else {}
         limits = REQUEST_TIMEOUT_SECONDS, MAX_DOWNLOAD_SECONDS, MAX_DOWNLOAD_BYTES
-        return Send("GET", url, tuple(headers), b"", *limits)
+        return Send("GET", url, tuple(headers.items()), b"", *limits)
 
     def without_key(self, text: str) -> str:
         """Return a text of the provider's: some repeat a key that they refuse, and no error may show it."""
         return text.replace(self._api_key, "[key]") if self._api_key else text
-
-    def _key_headers(self, operations: Mapping[str, Operation]) -> list[tuple[str, str]]:
-        for operation in operations.values():
-            for security in operation.security:
-                if security.place == "header":
-                    return [(security.name, f"{security.scheme} {self._api_key}".strip())]
-        return []
 
 
 def _origin(url: str) -> tuple[str, str]:

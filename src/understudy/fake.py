@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from understudy.clock import Clock, VirtualClock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
-from understudy.contract.operations import Security
+from understudy.contract.operations import key_headers, key_parameters
 from understudy.errors import UsageError, suggestion
 from understudy.folders import find_provider
 from understudy.journal import Journal
@@ -157,22 +157,12 @@ class Fake:
 
     def _options(self, api_key: str, options: dict[str, Any]) -> dict[str, Any]:
         headers = {**self.key_headers(api_key), **options.pop("headers", {})}
-        params = {**self._key_parameters(api_key), **options.pop("params", {})}
+        params = {**key_parameters(self.contract.securities, api_key), **options.pop("params", {})}
         return {"base_url": self.base_url, "headers": headers, "params": params, "timeout": None, **options}
 
     def key_headers(self, api_key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
-        found = next((one for one in self._securities if one.place == "header"), None)
-        return {} if found is None else {found.name: f"{found.scheme} {api_key}".strip()}
-
-    def _key_parameters(self, api_key: str) -> dict[str, str]:
-        """Return the query parameters that carry a key where no header does."""
-        found = None if self.key_headers(api_key) else next(iter(self._securities), None)
-        return {} if found is None else {found.name: api_key}
-
-    @property
-    def _securities(self) -> list[Security]:
-        return [entry for operation in self.contract.operations.values() for entry in operation.security]
+        return key_headers(self.contract.securities, api_key)
 
     # --- what happens next ---
 
@@ -316,7 +306,7 @@ class Fake:
     @property
     def ledger(self) -> Ledger:
         """The money of the account that `client()` uses."""
-        return self.ledger_of(API_KEY if self._securities else "")
+        return self.ledger_of(API_KEY if self.contract.securities else "")
 
     def ledger_of(self, api_key: str) -> Ledger:
         """Return the money of the account of a key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from understudy.errors import UsageError
 from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step, Timeline
 
 
@@ -27,6 +28,19 @@ class Plan:
     visible_after_seconds: float | None = None
     message: str | None = None
     link_lifetime_seconds: float | None = None
+
+
+def checked(steps: Sequence[Step]) -> Timeline:
+    """Return the timeline of these steps.
+
+    Raises:
+        UsageError: No job can go through them.
+    """
+    if not steps:
+        raise UsageError("a timeline needs a step")
+    for index, text in wrong_steps(steps):
+        raise UsageError(f"step {index + 1} of the timeline: {text}")
+    return tuple(steps)
 
 
 def wrong_steps(steps: Sequence[Step]) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ from understudy.contract.expressions import Expression, Place, Scope
 from understudy.contract.loader import follow, pointer_parts
 from understudy.contract.model import Contract, JobType
 from understudy.contract.openapi import METHODS
-from understudy.contract.operations import Operation
+from understudy.contract.operations import Operation, key_headers, key_parameters
 from understudy.contract.templates import Path, ReadError, Reading, Template
 from understudy.contract.validation import SchemaCheck
 from understudy.contract.views import Variants, View
@@ -45,14 +45,8 @@ def request_to(operation: Operation, given: Mapping[str, Json]) -> Request:
         given: `path`, `query`, `headers` and `body`, as in a recording. A header that is null is not sent, such as the
             key, which is sent unless told otherwise.
     """
-    headers: dict[str, Json] = {}
-    query: dict[str, Json] = {}
-    for security in operation.security[:1]:
-        key = f"{security.scheme} {API_KEY}".strip()
-        if security.place == "header":
-            headers[security.name.lower()] = key
-        else:
-            query[security.name] = key
+    headers: dict[str, Json] = {name.lower(): value for name, value in key_headers(operation.security, API_KEY).items()}
+    query: dict[str, Json] = {**key_parameters(operation.security, API_KEY)}
     body = b""
     if "body" in given:
         media_types = operation.body.media_types if operation.body is not None else ()

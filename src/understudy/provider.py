@@ -18,7 +18,7 @@ from understudy.callback import Delivery
 from understudy.clock import Clock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract, JobType
-from understudy.contract.operations import Operation, Routed
+from understudy.contract.operations import Operation, Routed, key_in
 from understudy.errors import UsageError, suggestion
 from understudy.files import Files, Found
 from understudy.handlers import HANDLERS, unclaimed
@@ -26,7 +26,7 @@ from understudy.journal import Exchange, Journal, kept
 from understudy.ledger import Ledger
 from understudy.lifecycle import State, Step
 from understudy.limits import RateWindows
-from understudy.plan import Plan, wrong_steps
+from understudy.plan import Plan, checked
 from understudy.reach import NOT_SENT
 from understudy.refusals import refusal
 from understudy.scenario import Scenario
@@ -97,7 +97,7 @@ class Provider:
         self.errors = errors
         self._trouble = Trouble(clock, self.journal)
         self._down_until = 0.0
-        self._securities = {entry for operation in contract.operations.values() for entry in operation.security}
+        self._securities = contract.securities
         self._lock = threading.RLock()
         stage = Stage(clock, behaviour, self.journal, self.plays, send or _send_nothing, self._lock, self._trouble)
         files = Files(contract.job_types, self.plays, clock)
@@ -119,24 +119,13 @@ class Provider:
         visible_after_seconds: float | None = None,
     ) -> None:
         """Say how the next job goes, whatever the scenario says; see `Fake.next_job`."""
-        job_type = self.contract.job_type
-        for kind, name, valid in (
-            ("failure", failure, job_type.failures),
-            ("error", error, job_type.errors.rules),
-        ):
-            if name is not None:
-                self._has(kind, name, valid)
-        steps = None if timeline is None else tuple(timeline)
-        if state is not None:
-            steps = (Step(state),)
-        if steps == ():
-            raise UsageError("a timeline needs a step")
-        for index, text in wrong_steps(steps or ()):
-            raise UsageError(f"step {index + 1} of the timeline: {text}")
-        self.plan_next(Plan(steps, failure, error, visible_after_seconds))
+        self._has("failure", failure, self.contract.job_type.failures)
+        self._has("error", error, self.contract.job_type.errors.rules)
+        steps = timeline if state is None else [Step(state)]
+        self.plan_next(Plan(None if steps is None else checked(steps), failure, error, visible_after_seconds))
 
-    def _has(self, kind: str, name: str, valid: Iterable[str]) -> None:
-        if name not in valid:
+    def _has(self, kind: str, name: str | None, valid: Iterable[str]) -> None:
+        if name is not None and name not in valid:
             raise UsageError(f'{self.contract.name} has no {kind} "{name}"; {suggestion(name, valid)}')
 
     def plan_next(self, plan: Plan) -> None:
@@ -332,15 +321,13 @@ class Provider:
         }
 
     def _authenticated(self, request: Request, operation: Operation) -> Account:
-        keys = [security.key_in(request.header, request.parameters) for security in operation.security]
-        key = next((key for key in keys if key is not None), None)
+        key = key_in(operation.security, request.header, request.parameters)
         if operation.security and (key is None or self.behaviour.refused_keys.search(key)):
             raise Answered("unauthorized")
         return self.accounts.of_key(key or self._key_of(request) or "")
 
     def _key_of(self, request: Request) -> str | None:
-        keys = (security.key_in(request.header, request.parameters) for security in self._securities)
-        return next((key for key in keys if key is not None), None)
+        return key_in(self._securities, request.header, request.parameters)
 
     def _file(self, request: Request, found: Found, story: Scenario | None, *, own: bool) -> Outcome:
         """Answer with a file, or say why not."""

@@ -12,7 +12,7 @@ from understudy.call import decoded
 from understudy.contract.codecs import CodecError, parse_json
 from understudy.contract.expressions import Expression, Place, first_value
 from understudy.contract.model import JobType
-from understudy.contract.operations import Operation
+from understudy.contract.operations import Operation, key_in
 from understudy.errors import nearest, suggestion
 from understudy.journal import Attempt, short
 from understudy.lifecycle import Json
@@ -102,8 +102,7 @@ class _Asked(NamedTuple):
     def account(self) -> str:
         """The name of the account whose key was sent."""
         securities = self.operation.security if self.operation is not None else ()
-        keys = [security.key_in(self.request.header, self.request.parameters) for security in securities]
-        return account_name(next(filter(None, keys), ""))
+        return account_name(key_in(securities, self.request.header, self.request.parameters) or "")
 
     def ids(self) -> Iterator[tuple[str, Json]]:
         """Return what the operation calls the id of a job, and what was sent as such."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
 from understudy.folders import Folders, find_provider, provider_names, stamp
@@ -172,7 +172,7 @@ class Role:
     @property
     def base_path(self) -> str:
         """The path of the real one's base URL, such as `/v1`; empty where it has none."""
-        return urlsplit(self.provider.contract.servers[0]).path.rstrip("/")
+        return self.provider.contract.base_path
 
     @property
     def hosts(self) -> tuple[str, ...]:

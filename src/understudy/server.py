@@ -20,11 +20,12 @@ from starlette.routing import Mount, Route
 
 from understudy.admin import Admin
 from understudy.carrier import Addresses, Carrier
-from understudy.clock import CEILING_SECONDS, Clock, SystemClock, VirtualClock
+from understudy.clock import Clock, SystemClock
 from understudy.courier import Courier
 from understudy.errors import UnderstudyError, UsageError
 from understudy.listen import Connection, Server, listen, loop_factory, shown_host
 from understudy.logbook import Logbook
+from understudy.pump import Pump
 from understudy.reach import is_loopback
 from understudy.roster import Roster
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 #: How often files are compared under `reload`, in real seconds.
 RELOAD_SECONDS = 1.0
-
-# So long somebody else may move a virtual clock before a request that waits for it does so itself, in real seconds.
-_HURRY_SECONDS = 0.005
 
 
 def serve(
@@ -113,11 +111,9 @@ class LiveServer:
         self.courier = Courier(allow_callbacks, self._tell, log.defect)
         self._log = log
         self._reload = reload
-        self._shares = False
-        self._hurried_seconds = 0.0
         self._loop: Future[asyncio.AbstractEventLoop] = Future()  # there once the thread runs
         self._down_until = 0.0
-        self._due = asyncio.Event()  # something may be due earlier than the pump thinks
+        self._pump = Pump(clock, self, log, self._tell, self._stop)
 
     # --- where it is ---
 
@@ -159,7 +155,7 @@ class LiveServer:
 
     def share_clock(self) -> None:
         """Leave a virtual clock to who else moves it, from now on; a request that waits moves it where nobody does."""
-        self._shares = True
+        self._pump.share()
 
     def beside(self, start: Callable[[Logbook], Coroutine[Any, Any, None]]) -> None:
         """Run what works beside it in its event loop, with its log: see `understudy.proxy`."""
@@ -282,11 +278,11 @@ class LiveServer:
         def changed() -> None:
             before()
             with suppress(RuntimeError):  # the server has stopped, and the clock goes on
-                loop.call_soon_threadsafe(self._due.set)
+                loop.call_soon_threadsafe(self._pump.wake)
 
         self.clock.changed = changed
         self.courier.open()
-        tasks = [loop.create_task(self._pump())]
+        tasks = [loop.create_task(self._pump.run())]
         if self._reload:
             tasks.append(loop.create_task(self._watch()))
         self._loop.set_result(loop)
@@ -298,50 +294,6 @@ class LiveServer:
             for task in tasks:
                 task.cancel()
             await self.courier.close()
-
-    async def _pump(self) -> None:
-        """Do what falls due, when it does."""
-        while True:
-            self._due.clear()
-            if not self._shares:  # or two threads would do what is due, and in no certain order
-                self._run_due()
-            try:
-                async with asyncio.timeout(self._patience()):
-                    await self._due.wait()
-            except TimeoutError:
-                self._step()
-
-    def _run_due(self) -> None:
-        try:
-            self.clock.run_due()
-        except Exception as error:
-            self._log.defect(error, "on the clock")
-        self._tell()
-
-    def _step(self) -> None:
-        """Go to what is due next, for a request that waits for it and has nobody else who does that."""
-        if not isinstance(self.clock, VirtualClock) or self.busy() or not self.parked():
-            return
-        before = self.clock.now()
-        self.clock.step()
-        self._hurried_seconds += self.clock.now() - before
-        if self._hurried_seconds > CEILING_SECONDS:
-            self._log.trouble(
-                f"requests have waited for {CEILING_SECONDS:,.0f} seconds of virtual time: the server stops"
-            )
-            self._stop()
-
-    def _patience(self) -> float | None:
-        """Return in how many real seconds something falls due; None where nothing does by itself."""
-        due = self.clock.next_due()
-        if due is None:
-            return None
-        seconds = max(due - self.clock.now(), 0.0)
-        if isinstance(self.clock, SystemClock):
-            return self.clock.real_seconds(seconds)
-        if self._shares:
-            return _HURRY_SECONDS if self.parked() else None
-        return None if seconds else 0.0
 
     async def _watch(self) -> None:
         """Load providers anew when their files change."""

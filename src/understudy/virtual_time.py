@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from understudy.clock import CEILING_SECONDS, VirtualClock
+from understudy.clock import CEILING_SECONDS, Ceiling, VirtualClock
 from understudy.errors import ClockExhausted
 from understudy.virtual_loop import Peer, in_virtual_time
 
@@ -48,10 +48,9 @@ class VirtualTime:
         self.peers = peers
         self._after_step = after_step
         self.clock = clock
-        self._ceiling_seconds = ceiling_seconds
+        self._ceiling = Ceiling(ceiling_seconds)
         self._began = clock.now()
         self._monotonic: float = _REAL["monotonic"]()
-        self._waited_seconds = 0.0
 
     def time(self) -> float:
         """Return the time in unix seconds."""
@@ -75,7 +74,7 @@ class VirtualTime:
         """Let that many seconds pass, and what is due in them happen, in order."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
-        self._count(seconds)
+        self._ceiling.count(seconds)
         until = self.clock.now() + seconds
         while (due := self.clock.next_due()) is not None and due <= until:
             self.clock.step()
@@ -92,17 +91,8 @@ class VirtualTime:
                 "the event loop waits, and nothing is planned that would wake it.\n"
                 "  What it waits for never comes: give the wait a timeout, or set what it waits for."
             )
-        self._count(self.clock.now() - before)
+        self._ceiling.count(self.clock.now() - before)
         self._after_step()
-
-    def _count(self, seconds: float) -> None:
-        self._waited_seconds += seconds
-        if self._waited_seconds > self._ceiling_seconds:
-            raise ClockExhausted(
-                f"{self._waited_seconds:,.0f} seconds of virtual time were waited, more than the ceiling of "
-                f"{self._ceiling_seconds:,.0f}.\n"
-                "  Nothing that is planned will end this wait: give the loop a deadline, or raise ceiling_seconds."
-            )
 
 
 def _nothing() -> None:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from understudy.contract.catalogue import Catalogue
 from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.loader import Document
-from understudy.contract.operations import Operation, Router
+from understudy.contract.operations import Operation, Router, Security
 from understudy.contract.templates import Template, Text
 from understudy.contract.views import View, Words
 from understudy.lifecycle import Json, State
@@ -267,7 +269,7 @@ class JobType(NamedTuple):
         return ids
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contract:
     """What a provider promises.
 
@@ -299,12 +301,22 @@ class Contract:
                 return job_type
         return self.job_type
 
-    @property
+    @cached_property
+    def securities(self) -> tuple[Security, ...]:
+        """The ways in which its operations take a key."""
+        return tuple(dict.fromkeys(entry for operation in self.operations.values() for entry in operation.security))
+
+    @cached_property
     def servers(self) -> tuple[str, ...]:
         """The URLs of all servers, the main one first."""
         return tuple(dict.fromkeys(operation.server for operation in self.operations.values()))
 
-    @property
+    @cached_property
+    def base_path(self) -> str:
+        """The path of the URL of its main server, such as `/v1`; empty where it has none."""
+        return urlsplit(self.servers[0]).path
+
+    @cached_property
     def hosts(self) -> tuple[str, ...]:
         """The hosts of the provider: those of its API and those of its files."""
         hosts = [host_of(server) for server in self.servers]

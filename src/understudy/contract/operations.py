@@ -35,6 +35,28 @@ class Security:
         return key.strip() or None if scheme.lower() == self.scheme.lower() else None
 
 
+def key_in(securities: Iterable[Security], headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """Return the key that a request carries in any of the ways that there are, or None."""
+    keys = (security.key_in(headers, query) for security in securities)
+    return next((key for key in keys if key is not None), None)
+
+
+def key_headers(securities: Iterable[Security], key: str) -> dict[str, str]:
+    """Return the header that carries a key, by the first way that uses one; none where none does."""
+    for security in securities:
+        if security.place == "header":
+            return {security.name: f"{security.scheme} {key}".strip()}
+    return {}
+
+
+def key_parameters(securities: Iterable[Security], key: str) -> dict[str, str]:
+    """Return the query parameter that carries a key, where no header can."""
+    securities = tuple(securities)
+    if not securities or key_headers(securities, key):
+        return {}
+    return {securities[0].name: key}
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation.

@@ -15,13 +15,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
 from understudy.callback import Delivery
 from understudy.clock import VirtualClock
 from understudy.contract.codecs import dump_json
+from understudy.contract.operations import key_headers, key_parameters
 from understudy.errors import ClockExhausted, UsageError
 from understudy.journal import Entry, Exchange, Journal
 from understudy.lifecycle import State
@@ -154,7 +155,10 @@ class Bench:
     def _file(self, url: str, endpoint: Endpoint) -> bytes:
         """Return a result file; nothing where it is no longer kept."""
         path = urlsplit(url).path.removeprefix(urlsplit(self._base_url).path)
-        outcome = self._provider.handle(Request("GET", path, headers=[("authorization", endpoint.api_key)]))
+        securities = self.contract.securities
+        query = urlencode(key_parameters(securities, endpoint.api_key))
+        headers = [(name.lower(), value) for name, value in key_headers(securities, endpoint.api_key).items()]
+        outcome = self._provider.handle(Request("GET", path, query, headers))
         return outcome.body if isinstance(outcome, Reply) and outcome.status == 200 else b""
 
     def close(self) -> None:
