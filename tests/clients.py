@@ -14,6 +14,7 @@ import pytest
 
 from understudy import AsyncClient, Client, Fake, Job, VirtualClock
 from understudy.clock import Clock
+from understudy.contract.model import Contract
 from understudy.fake import API_KEY
 
 Node = dict[str, Any]
@@ -24,13 +25,13 @@ class Driver:
 
     Args:
         kind: `Client` or `AsyncClient`.
-        provider: The provider's name.
+        provider: The provider's name, or its contract.
         transport: What answers.
         clock: By which it waits.
         **options: Further arguments of the client.
     """
 
-    def __init__(self, kind: Any, provider: str, transport: Any, clock: Clock, **options: Any) -> None:
+    def __init__(self, kind: Any, provider: str | Contract, transport: Any, clock: Clock, **options: Any) -> None:
         http = httpx.Client if kind is Client else httpx.AsyncClient
         options = {"api_key": API_KEY, **options}
         self.client: Any = kind(provider, http=http(transport=transport), clock=clock, **options)

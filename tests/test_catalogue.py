@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.documents import contract, document, hostile_values, job_of
 from understudy.contract.catalogue import ENGINE_ERRORS, Catalogue
 from understudy.contract.validation import Violation
+from understudy.contract.views import Rendered
 
 
 def catalogue(text: str, transports: tuple[str, ...] = ("body", "http")) -> Catalogue:
@@ -76,10 +77,10 @@ def test_a_rule_is_rendered_by_its_transport():
     """In transport `body` the status is 200, in `http` the rule's own, and a rule can have its own transport."""
     errors = catalogue(ERRORS)
     enum, other = errors.rules["invalid"]
-    assert enum.render(violation("enum"), "body") == (200, [], "size?")
-    assert other.render(violation("type"), "http") == (422, [("X-Field", "size")], {"why": "invalid"})
-    assert errors.rules["serverError"][0].render({}, "body") == (500, [], {"code": 500, "text": "down"})
-    assert errors.rules["unknownPath"][0].render({}, "http") == (404, [], None)
+    assert enum.render(violation("enum"), "body") == Rendered(200, [], "size?")
+    assert other.render(violation("type"), "http") == Rendered(422, [("X-Field", "size")], {"why": "invalid"})
+    assert errors.rules["serverError"][0].render({}, "body") == Rendered(500, [], {"code": 500, "text": "down"})
+    assert errors.rules["unknownPath"][0].render({}, "http") == Rendered(404, [], None)
 
 
 def recognised(errors: Catalogue, body: Any, status: int = 200, operation: str = "make") -> str | None:

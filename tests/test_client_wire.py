@@ -297,5 +297,5 @@ def test_a_client_keeps_the_time_of_the_machine_by_default(kind: Any) -> None:
 def test_a_contract_serves_in_place_of_a_name(kind: Any) -> None:
     """A client takes a compiled contract as well as a provider's name."""
     fake = Fake("kie")
-    client = Driver(kind, fake.contract, fake.transport(), fake.clock)  # type: ignore[arg-type]
+    client = Driver(kind, fake.contract, fake.transport(), fake.clock)
     assert client.run(**CASES["kie"].job).state is State.SUCCEEDED

@@ -15,7 +15,7 @@ from understudy.contract.conditions import Condition
 from understudy.contract.expressions import ExpressionError
 from understudy.contract.loader import Document
 from understudy.contract.templates import SPECIAL, Leaf, Literal, Text
-from understudy.contract.views import Word, Words
+from understudy.contract.views import Rendered, Word, Words
 from understudy.lifecycle import State
 
 NO_WORDS = Words({})
@@ -181,7 +181,7 @@ def test_a_view_is_compiled_for_each_state_and_condition():
     view = view_of(document(VIEW).data)
     asked: dict[str, Any] = {"job": {"id": "j", "error": {"message": "m"}}, "request": {"query": {"full": "1"}}}
     assert view.name == "status.reply"
-    assert view.render(asked, State.FAILED) == (
+    assert view.render(asked, State.FAILED) == Rendered(
         202,
         [("X-Id", "j")],
         {"code": 1, "data": {"id": "j", "list": [1], "error": "m", "more": True}},
@@ -198,7 +198,7 @@ def test_a_view_of_no_job_has_one_body():
     """A view that is not of one job has no states; without a body it renders none, with HTTP 200."""
     view = view_of({}, of_job=False)
     assert set(view.variants) == {None}
-    assert view.render({}, None) == (200, [], None)
+    assert view.render({}, None) == Rendered(200, [], None)
 
 
 def test_a_view_has_its_own_words_and_criterion_or_those_of_the_job():

@@ -15,7 +15,7 @@ from understudy.contract.expressions import parse_place
 from understudy.contract.model import Contract
 from understudy.contract.operations import Operation
 from understudy.errors import UsageError
-from understudy.exchange import Answer, Draft, Send, Writer, answer_scope, decoded, retry_after
+from understudy.exchange import ACCEPT, Answer, Draft, Send, Writer, answer_scope, decoded, retry_after
 
 NOW = 1_800_000_000.0
 KEY = "sk-12345"
@@ -207,6 +207,14 @@ def test_what_is_no_json_is_nothing(body: bytes) -> None:
     assert decoded(Answer(200, {}, body, NOW)) is None
 
 
+def test_a_place_can_be_the_first_item_of_a_list() -> None:
+    """What belongs there is put into a list of one, however deep."""
+    draft = Draft()
+    for pointer, value in (("/a/0/b", 1), ("/c/0", 2), ("/d/0/0/e", 3)):
+        draft.put(parse_place(f"$request.body#{pointer}"), value, "")
+    assert draft.body == {"a": [{"b": 1}], "c": [2], "d": [[{"e": 3}]]}
+
+
 def test_conditions_see_answer_and_request(tmp_path: Any) -> None:
     """What conditions look at has the answer, the request where there is one, and the input."""
     contract = contract_of("small", small(tmp_path, paths=PATHS, create=create_with()))
@@ -218,8 +226,8 @@ def test_conditions_see_answer_and_request(tmp_path: Any) -> None:
     assert (scope["statusCode"], scope["response"]["header"], scope["request"].header) == (
         201,
         {"a": "b"},
-        {"prefer": "wait"},
+        {"accept": ACCEPT, "prefer": "wait"},
     )
     assert (scope["request"].path, scope["request"].query) == ({"id": "t"}, {"page": "2"})
     assert (scope["response"]["body"], scope["job"]) == ({}, {"input": {"prompt": "x"}})
-    assert answer_scope(Answer(200, {}, b"", NOW), None)["request"] is None
+    assert answer_scope(Answer(200, {}, b"", NOW), None)["request"].header == {"accept": ACCEPT}

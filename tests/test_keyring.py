@@ -32,7 +32,7 @@ def asking(kind: Any, *answers: httpx.Response | Exception) -> tuple[Driver, lis
             raise found
         return httpx.Response(found.status_code, content=found.content)  # one that was read cannot be sent again
 
-    return Driver(kind, contract_of(KIND), httpx.MockTransport(answer), VirtualClock(start=NOW)), asked  # type: ignore[arg-type]
+    return Driver(kind, contract_of(KIND), httpx.MockTransport(answer), VirtualClock(start=NOW)), asked
 
 
 def keys(**secrets: str) -> httpx.Response:

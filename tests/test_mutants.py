@@ -248,13 +248,13 @@ def the_journal_keeps_keys(patch: Patch) -> None:
 @mutant("kie")
 def the_client_believes_what_it_saw_last(patch: Patch) -> None:
     """A status is what it was at the first look plus one."""
-    told = Waits._told
+    heard = Waits._heard
 
-    def ahead(self: Waits, job: Job, answer: Answer) -> Job:
-        seen = told(self, job, answer)
+    def ahead(self: Waits, job: Job, *more: Any) -> Job:
+        seen: Job = heard(self, job, *more)
         return replace(seen, state=State.SUCCEEDED) if seen.state is State.RUNNING else seen
 
-    patch.setattr(Waits, "_told", ahead)
+    patch.setattr(Waits, "_heard", ahead)
 
 
 @pytest.mark.parametrize(("change", "provider", "faults"), MUTANTS, ids=lambda value: getattr(value, "__name__", ""))

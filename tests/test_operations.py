@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import permutations
 from urllib.parse import quote
 
@@ -12,14 +13,15 @@ from hypothesis import strategies as st
 from understudy.contract.operations import Operation, Routed, Router, Security, path_names, server_url
 
 
-def operation(name: str, path: str, method: str = "GET", server: str = "https://a.test") -> Operation:
-    return Operation(name, method, server, path, (), (), None, {}, {})
+def operation(
+    name: str, path: str, method: str = "GET", server: str = "https://a.test", spanning: Iterable[str] = ()
+) -> Operation:
+    return Operation(name, method, server, path, (), (), None, {}, {}, frozenset(spanning))
 
 
 def router(*paths: str, spanning: dict[str, set[str]] | None = None) -> Router:
     """Return a router of GET operations that are called like their paths."""
-    spans = {route: frozenset(names) for route, names in (spanning or {}).items()}
-    return Router([operation(path, path) for path in paths], spans)
+    return Router([operation(path, path, spanning=(spanning or {}).get(path, ())) for path in paths])
 
 
 def found(routed: Routed | None) -> tuple[str | None, dict[str, str]]:
@@ -85,8 +87,7 @@ def test_a_path_without_the_method_is_told_from_no_path():
             operation("put", "/a/{x}", "PUT"),
             operation("post", "/{y}/{x}", "POST"),
             operation("list", "/b"),
-        ],
-        {},
+        ]
     )
     assert routes.find("DELETE", "/a/1") == Routed(None, {"x": "1"}, ("GET", "PUT"))
     assert routes.find("DELETE", "/b") == Routed(None, {}, ("GET",))

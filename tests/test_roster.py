@@ -37,7 +37,7 @@ def test_a_proven_provider_is_loaded_when_it_is_asked_for(tmp_path: Path) -> Non
     """What comes with the package is loaded by its first request, and the user's own at once."""
     roster = roster_of("kie", "oxen", str(copy_of("shortapi", tmp_path).parent))
     assert [role.name for role in roster.playing()] == ["shortapi"]
-    assert roster.find("127.0.0.1", "/oxen/api/x") == (roster.role("oxen"), "/api/x")
+    assert roster.find("127.0.0.1", "/oxen/api/x") == (roster.role("oxen"), "/api/x", "")
     assert [role.name for role in roster.playing()] == ["shortapi"]
     assert roster.role("oxen").provider.contract.name == "oxen"
     assert [role.name for role in roster.playing()] == ["oxen", "shortapi"]
@@ -46,7 +46,7 @@ def test_a_proven_provider_is_loaded_when_it_is_asked_for(tmp_path: Path) -> Non
 def test_a_host_that_is_not_of_this_machine_may_be_any_providers() -> None:
     """A request to a provider's own host finds it, loaded or not."""
     roster = roster_of("kie", "oxen")
-    assert roster.find("api.kie.ai", "/x") == (roster.role("kie"), "/x")
+    assert roster.find("api.kie.ai", "/x") == (roster.role("kie"), "/x", "api.kie.ai")
 
 
 def test_what_is_not_loaded_has_nothing_to_forget() -> None:

@@ -75,6 +75,10 @@ class AsyncClient(ClientBase):
         """Make several jobs with one request; see `Client.submit_many`."""
         return await self._drive(self._submit(input, model, callback_url, operation, count, timeout_seconds))
 
+    async def result(self, job: Job) -> Job:
+        """Ask once for what came of a job; see `Client.result`."""
+        return await self._drive(self._flows.result(job))
+
     async def status(self, job: Job) -> Job:
         """Ask once how a job is; see `Client.status`."""
         return await self._drive(self._flows.status(job))

@@ -78,7 +78,7 @@ class Call:
     def reply(self, view: View, state: State | None, ids: tuple[str, ...] = (), **scope: Any) -> Reply:
         """Render a view as the reply."""
         rendered = view.render({**self.scope, **scope}, state)
-        return Reply.of_json(rendered.status, rendered.headers, rendered.body, operation=self.operation.id, jobs=ids)
+        return Reply.of(rendered, operation=self.operation.id, jobs=ids)
 
 
 def _sent(expression: Expression, scope: dict[str, Any]) -> Json:

@@ -147,11 +147,11 @@ class Carrier:
         found = self._roster.find(host, request.path)
         if found is None:
             return None, request
-        role, request.path = found
+        role, request.path, request.host = found
         url, asset_url = self._addresses.url, self._addresses.asset_url
         if called and host not in role.hosts:
             url, asset_url = self._addresses.as_called(host, called[2], scope["server"][1])
-        request.server_url = f"{url}/{role.name}{role.base_path}"
+        request.server_url = f"{url}/{role.place_of(request.host)}"
         request.asset_url = f"{asset_url}/{role.name}"
         return role, request
 
@@ -179,7 +179,10 @@ class Carrier:
         request.body = await _body(receive)
         provider = role.provider
         outcome: Outcome
-        if request.method in ("GET", "HEAD") and provider.contract.router.find(request.method, request.path) is None:
+        if (
+            request.method in ("GET", "HEAD")
+            and provider.contract.router.find(request.method, request.path, request.host) is None
+        ):
             async with self._drawing:  # it may be a file, and drawing one takes its time
                 outcome = await anyio.to_thread.run_sync(provider.handle, request, abandon_on_cancel=True)
         else:

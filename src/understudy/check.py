@@ -17,7 +17,7 @@ from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
 from understudy.folders import Folders, document_of, find_provider, provider_names
 from understudy.playback import Playback, play
-from understudy.probes import sample_body
+from understudy.probes import sample_body, sample_parameters
 from understudy.proofs import Proof
 from understudy.rehearsal import rehearse
 
@@ -195,7 +195,8 @@ def _play(
         text = f"no body that {operation.id} takes is known, so no scenario was played: give an example or a recording"
         report.notes.append(Problem(contract.document.name, 1, text))
         return
-    rehearse(contract, behaviour, body, fake)
+    given = {**sample_parameters(contract, operation), **({} if body is None else {"body": body})}
+    rehearse(contract, behaviour, given, fake)
 
 
 def _added(playback: Playback) -> str:

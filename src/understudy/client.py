@@ -106,6 +106,22 @@ class Client(ClientBase):
         """Make several jobs with one request, where the provider can; see `submit`."""
         return self._drive(self._submit(input, model, callback_url, operation, count, timeout_seconds))
 
+    def result(self, job: Job) -> Job:
+        """Ask once for what came of a job, at a provider that has an operation for it; `wait` does so by itself.
+
+        Args:
+            job: The job.
+
+        Returns:
+            The job, with its result, or with why it has none.
+
+        Raises:
+            UsageError: The provider's status tells it; there is no operation for it.
+            ProviderError: The provider answered an error, or nothing.
+            UnreadableReply: Its answer is not what the contract says.
+        """
+        return self._drive(self._flows.result(job))
+
     def status(self, job: Job) -> Job:
         """Ask once how a job is.
 

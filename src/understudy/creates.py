@@ -10,8 +10,8 @@ from understudy.contract.expressions import Expression
 from understudy.contract.loader import pointer_parts
 from understudy.contract.model import Create
 from understudy.contract.validation import Violation
+from understudy.files import shown
 from understudy.lifecycle import Job, State
-from understudy.media import draw
 from understudy.mint import mint
 from understudy.plan import Plan, with_outcome
 from understudy.store import Play
@@ -143,15 +143,8 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
 
 
 def _created(call: Call, group: Create, plays: list[Play]) -> Reply:
-    jobs = [play.job for play in plays]
-    if group.reply.carries_content(jobs[0].state, {**call.scope, "job": jobs[0]}):
-        jobs = [_with_content(play) for play in plays]
+    jobs = [shown(play, group.reply, call.scope) for play in plays]
     return call.reply(group.reply, jobs[0].state, tuple(job.id for job in jobs), job=jobs[0], jobs=jobs)
-
-
-def _with_content(play: Play) -> Job:
-    files = zip(play.job.outputs, play.pictures, strict=True)
-    return replace(play.job, outputs=tuple(replace(output, content=draw(picture)) for output, picture in files))
 
 
 def _blocked(back: Backstage, call: Call, group: Create, plays: list[Play], limit: float) -> Outcome:

@@ -6,14 +6,16 @@ import email.utils
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
+from itertools import pairwise
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from understudy.contract.codecs import dump_json, parse_json
 from understudy.contract.expressions import Expression, Place
+from understudy.contract.loader import index_of
 from understudy.contract.model import Contract
-from understudy.contract.operations import Operation, key_headers, key_parameters
-from understudy.contract.views import View
+from understudy.contract.operations import Operation, key_headers, key_parameters, path_names
+from understudy.contract.views import JSON_LINES, View
 from understudy.errors import UsageError
 from understudy.lifecycle import Json
 from understudy.wire import RequestView
@@ -26,6 +28,9 @@ MAX_PAUSE_SECONDS = 300.0
 
 #: How long one request may take; a create that blocks until its job ends may take as long as a wait.
 REQUEST_TIMEOUT_SECONDS = 30.0
+
+#: What a client takes unless it says otherwise.
+ACCEPT = "application/json, */*"
 
 #: A longer answer is not read.
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -110,9 +115,17 @@ class Draft:
             self.body = {**(self.body or {}), **value}
             return
         node = self.body = {} if self.body is None else self.body
-        for name in pointer[:-1]:
-            node = node.setdefault(name, {})
-        node[pointer[-1]] = value
+        for name, following in pairwise(pointer):
+            empty: Json = {} if index_of(following) is None else []
+            if isinstance(node, list):
+                node.append(empty)  # a place names the first item, and there is none yet
+                node = empty
+            else:
+                node = node.setdefault(name, empty)
+        if isinstance(node, list):
+            node.append(value)
+        else:
+            node[pointer[-1]] = value
 
 
 class Writer:
@@ -130,24 +143,37 @@ class Writer:
         self._base_url = None if base_url is None else base_url.rstrip("/")
 
     def send(
-        self, operation: Operation, request: Draft, timeout_seconds: float, accept: str = "application/json, */*"
+        self,
+        operation: Operation,
+        request: Draft,
+        timeout_seconds: float,
+        accept: str = ACCEPT,
+        link: str | None = None,
     ) -> Send:
         """Return the request to an operation.
 
+        Args:
+            operation: The operation.
+            request: What is put into it.
+            timeout_seconds: How long it may take.
+            accept: The media types that are asked for.
+            link: Where the provider wants it, in place of path and query; not followed to a host that is not its own.
+
         Raises:
-            UsageError: It has something in it that is no JSON, or no text.
+            UsageError: It has something in it that is no JSON, or no text, or lacks a part of its path.
         """
-        path = operation.path
-        query = {**request.query, **key_parameters(operation.security, self._api_key)}
+        keys = key_parameters(operation.security, self._api_key)
+        query = {**request.query, **keys}
         key = key_headers(operation.security, self._api_key)
         headers = [("accept", accept), *key.items(), *request.headers]
         body = b""
         try:
-            for name, value in request.path.items():
-                path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
-            url = (self._base_url or operation.server) + path
+            if link is not None and self._is_ours(link):
+                url, query = link, keys
+            else:
+                url = self._built(operation, request.path)
             if query:
-                url = f"{url}?{urlencode(query)}"
+                url = f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
             if request.body is not None:
                 headers.append(("content-type", "application/json"))
                 body = dump_json(request.body).encode()
@@ -155,14 +181,25 @@ class Writer:
             raise UsageError(f"the request to {operation.id} cannot be written: {error}") from None
         return Send(operation.method, url, tuple(headers), body, timeout_seconds, timeout_seconds)
 
+    def _built(self, operation: Operation, path: Mapping[str, Json]) -> str:
+        missing = [name for name in path_names(operation.path) if name not in path]
+        if missing:
+            raise UsageError(
+                f"{operation.id} cannot be asked: nothing tells the {missing[0]} in {operation.path}\n"
+                "  do: ask with the job that the create returned, which knows the provider's link"
+            )
+        return (self._base_url or operation.server) + operation.path_with(path)
+
+    def _is_ours(self, url: str, *more: str) -> bool:
+        """Say whether a URL leads to the provider, to which the key may be sent; or to one of these."""
+        home = [self._base_url] if self._base_url else self._contract.servers
+        return any(_origin(url) == _origin(place) for place in (*home, *more))
+
     def fetch(self, url: str) -> Send:
         """Return the request for a result file; the key goes along only where the contract asks for it."""
         assets = self._contract.job_type.assets
-        home = [self._base_url] if self._base_url else list(self._contract.servers)
-        if assets is not None and assets.url.parts:
-            home.append(str(assets.url.parts[0]))
-        ours = any(_origin(url) == _origin(place) for place in home)
-        needed = assets is not None and assets.needs_key and ours
+        files = (str(assets.url.parts[0]),) if assets is not None and assets.url.parts else ()
+        needed = assets is not None and assets.needs_key and self._is_ours(url, *files)
         headers = key_headers(self._contract.securities, self._api_key) if needed else {}
         limits = REQUEST_TIMEOUT_SECONDS, MAX_DOWNLOAD_SECONDS, MAX_DOWNLOAD_BYTES
         return Send("GET", url, tuple(headers.items()), b"", *limits)
@@ -178,7 +215,13 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def decoded(answer: Answer) -> Json:
+    """Return a body by its content type: the bytes of a file, a list of JSON Lines, else JSON, or None."""
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type.startswith(("image/", "video/", "audio/")) or media_type == "application/octet-stream":
+        return answer.body
     try:
+        if media_type in JSON_LINES:
+            return [parse_json(line) for line in answer.body.splitlines() if line.strip()]
         return parse_json(answer.body)
     except ValueError:
         return None
@@ -188,18 +231,19 @@ def answer_scope(
     answer: Answer, body: Json, request: Draft | None = None, given: dict[str, Json] | None = None
 ) -> dict[str, Any]:
     """Return what conditions may look at: the answer, the request, and what is known of the job."""
-    view = None if request is None else RequestView(request.body, request.query, dict(request.headers), request.path)
+    request = request or Draft()
+    headers = {"accept": ACCEPT, **dict(request.headers)}
     return {
         "statusCode": answer.status,
         "response": {"body": body, "header": answer.headers},
-        "request": view,
+        "request": RequestView(request.body, request.query, headers, request.path),
         "job": {"input": given},
     }
 
 
 def succeeded(view: View, answer: Answer, scope: Mapping[str, Any]) -> bool:
     """Say whether an answer is one that a view could be: by its HTTP status, and by the contract's criterion."""
-    fits = 200 <= answer.status < 300 or answer.status in view.http.values()
+    fits = 200 <= answer.status < 300 or answer.status in view.statuses
     return fits and (view.success is None or view.success.holds(scope))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from understudy.clock import Clock
+from understudy.contract.expressions import Scope
 from understudy.contract.model import Assets, JobType
 from understudy.contract.templates import Text
+from understudy.contract.views import View
+from understudy.lifecycle import Job
 from understudy.media import draw
 from understudy.store import Play, Plays
 
@@ -113,6 +116,15 @@ class Files:
         """Forget the uploads."""
         self._uploads.clear()
         self._uploaded_bytes = 0
+
+
+def shown(play: Play, view: View, scope: Scope) -> Job:
+    """Return a job as a view shows it: with the bytes of its result files, where the view has those."""
+    job = play.job
+    if not view.carries_content(job.state, {**scope, "job": job}):
+        return job
+    files = zip(job.outputs, play.pictures, strict=True)
+    return replace(job, outputs=tuple(replace(output, content=draw(picture)) for output, picture in files))
 
 
 def _good_until(play: Play, assets: Assets, query: Mapping[str, str]) -> float:

@@ -33,7 +33,8 @@ class Flows(Submits, Waits, KeyRing):
                 raise UsageError(f"{self.contract.name} streams the events of one job: say which")
             request.put(events.id, job.id, "no place for an id")
         operation = self.contract.operations[events.operation]
-        return self._writer.send(operation, request, patience, "text/event-stream")
+        link = (job.links or {}).get("events") if job is not None else None
+        return self._writer.send(operation, request, patience, "text/event-stream", link)
 
     def unsubscribed(self, answer: Answer) -> ClientError:
         """Return the error that a stream of events was answered with."""

@@ -11,7 +11,7 @@ from understudy.contract.conditions import same
 from understudy.contract.expressions import Place, first_value
 from understudy.contract.validation import Violation
 from understudy.creates import create
-from understudy.files import EXPIRES, UploadedFile, below_host
+from understudy.files import EXPIRES, UploadedFile, below_host, shown
 from understudy.lifecycle import Json
 from understudy.media import draw, picture
 from understudy.mint import mint
@@ -43,13 +43,23 @@ def status(back: Backstage, call: Call) -> Outcome:
     play = _play_of(back, call, operation.id)
     if back.clock.now() < play.visible_at:
         raise Answered(operation.invisible_error or "notFound")
-    reply = play.told or call.reply(operation.reply, play.job.state, (play.job.id,), job=play.job)
+    reply = play.told or call.reply(
+        operation.reply, play.job.state, (play.job.id,), job=shown(play, operation.reply, call.scope)
+    )
     play.told = reply if operation.reply.steady else None
     if not play.job.terminal:
         play.reads += 1
         back.clock.count_read(play.reads, f"job {play.job.id}, which is still {play.job.state} ({play.job.status!r}),")
     back.stage.read(play)
     return reply
+
+
+def result(back: Backstage, call: Call) -> Outcome:
+    """Give what came of a job, or say that nothing has come of it yet."""
+    operation = call.job_type.result
+    assert operation is not None  # or nobody were routed here
+    play = _play_of(back, call, operation.id)
+    return call.reply(operation.reply, play.job.state, (play.job.id,), job=shown(play, operation.reply, call.scope))
 
 
 def cancel(back: Backstage, call: Call) -> Outcome:
@@ -192,6 +202,7 @@ Handler = Callable[[Backstage, Call], Outcome]
 HANDLERS: Mapping[str, Handler] = {
     "create": create,
     "status": status,
+    "result": result,
     "cancel": cancel,
     "list": listing,
     "events": events,

@@ -6,7 +6,7 @@ wire. What a job looks like to a client is a view of the record below, and views
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -51,11 +51,13 @@ class JobError:
         name: The contract's name of the failure (`content-policy`), where it is known.
         code: The provider's code, a string or number.
         message: The provider's text.
+        http: The HTTP status that the result of such a job has, where the contract says.
     """
 
     name: str | None = None
     code: str | int | None = None
     message: str | None = None
+    http: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Job:
         duration_seconds: From acceptance to end.
         callback_url: Where the provider reports to.
         operation: The operation that made it.
+        links: Part of `x-jobs` → the URL at which the provider wants to be asked about it, where it says so.
     """
 
     id: str
@@ -130,6 +133,7 @@ class Job:
     duration_seconds: float | None = None
     callback_url: str | None = None
     operation: str | None = field(default=None, repr=False)
+    links: Mapping[str, str] | None = field(default=None, repr=False)
 
     @property
     def terminal(self) -> bool:

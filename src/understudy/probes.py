@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
 from understudy.contract.codecs import dump_json, parse_json
@@ -54,9 +54,7 @@ def request_to(operation: Operation, given: Mapping[str, Json]) -> Request:
         headers["content-type"], body = encoded(media_type, given["body"])
     headers.update((name.lower(), value) for name, value in given.get("headers", {}).items())
     query.update(given.get("query", {}))
-    path = operation.route
-    for name, value in given.get("path", {}).items():
-        path = path.replace(f"{{{name}}}", quote(_plain(value), safe=""))
+    path = operation.base_path + operation.path_with(given.get("path", {}))
     pairs = [(name, _plain(item)) for name, value in query.items() for item in _listed(value)]
     sent = [(name, _plain(value)) for name, value in headers.items() if value is not None]
     return Request(operation.method, path, urlencode(pairs), sent, body)
@@ -120,6 +118,8 @@ def views_of(job_type: JobType) -> Iterator[tuple[str, View]]:
     yield from ((operation, group.reply) for group in job_type.creates for operation in group.operations)
     if job_type.status is not None:
         yield job_type.status.operation, job_type.status.reply
+    if job_type.result is not None:
+        yield job_type.result.operation, job_type.result.reply
     if job_type.cancel is not None:
         yield job_type.cancel.operation, job_type.cancel.reply
         yield job_type.cancel.operation, job_type.cancel.refused
@@ -280,6 +280,19 @@ def sample_body(contract: Contract, operation: Operation, recorded: Iterable[Jso
     made = (sample(data, schema) for schema in (*targets, *schemas))
     candidates = (*recorded, *operation.examples.values(), *made)
     return next((body for body in candidates if not list(operation.body.violations(body))), None)
+
+
+def sample_parameters(contract: Contract, operation: Operation) -> dict[str, Json]:
+    """Return the parameters that an operation cannot do without, as in a recording: `path`, `query`, `headers`."""
+    data = contract.document.data
+    item = resolved(data, data["paths"][operation.path])
+    nodes = [*item.get("parameters", ()), *operation_node(contract, operation.id).get("parameters", ())]
+    found: dict[str, Json] = {"path": {}, "query": {}, "headers": {}}
+    for node in (resolved(data, entry) for entry in nodes):
+        if node.get("required") and node.get("in") != "cookie":
+            part = {"header": "headers"}.get(node["in"], node["in"])
+            found[part][node["name"]] = node["example"] if "example" in node else sample(data, node.get("schema", {}))
+    return found
 
 
 def _targets(schema: Json) -> list[Json]:

@@ -13,8 +13,8 @@ from typing import Any
 from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.expressions import first_value
-from understudy.contract.model import Contract, JobType
-from understudy.contract.templates import ReadError, Reading, literals
+from understudy.contract.model import Contract, Failure, JobType
+from understudy.contract.templates import Literal, ReadError, Reading, literals
 from understudy.contract.validation import SchemaCheck, Violation
 from understudy.contract.views import View, facts_of, prefixes
 from understudy.errors import Problem
@@ -28,10 +28,12 @@ from understudy.probes import (
     frame_template,
     rules_of,
     sample_body,
+    sample_parameters,
     schema_of,
     told_by,
     views_of,
 )
+from understudy.reader import Reader
 from understudy.wire import RequestView
 
 #: When the sample job was made, in unix seconds.
@@ -55,8 +57,10 @@ class Proof:
         self._job_type = job_type
         self._document = contract.document
         self._invisible = None if job_type.status is None else job_type.status.invisible_error
+        self._reader = Reader(contract)
         operation = contract.operations[job_type.creates[0].operations[0]]
-        self._request = RequestView(sample_body(contract, operation), {}, {}, {})
+        path = sample_parameters(contract, operation)["path"]
+        self._request = RequestView(sample_body(contract, operation), {}, {}, path)
 
     def run(self) -> None:
         """Prove everything."""
@@ -69,7 +73,11 @@ class Proof:
             self._prove(group.reply, group.operations, states, id=not blocks, state=blocks, result=blocks)
         if job_type.status is not None:
             reply = job_type.status.reply
-            self._prove(reply, (job_type.status.operation,), list(reply.words.by_state), state=True, result=True)
+            whole = job_type.result is None
+            self._prove(reply, (job_type.status.operation,), list(reply.words.by_state), state=True, result=whole)
+        if job_type.result is not None:
+            ends = [state for state in job_type.words.by_state if state in TERMINAL and not self._told_by_status(state)]
+            self._prove(job_type.result.reply, (job_type.result.operation,), ends, state=True, result=True)
         if job_type.callback is not None:
             callback, alone = job_type.callback, job_type.status is None
             self._prove(callback.view, (), list(callback.trigger), id=True, state=True, result=alone)
@@ -117,9 +125,10 @@ class Proof:
             job.outputs = (Output(url=url, content=b"picture", index=0, media_type="image/png", extension="png"),)
             job.result = job_type.outputs.render({"job": job}) if job_type.outputs is not None else None
         if state is State.FAILED:
-            failure = next(iter(job_type.failures.values()), None)
-            message = "the job failed" if failure is None else failure.message.render({"job": job})
-            job.error = JobError(failure.name if failure else None, failure.code if failure else None, message)
+            unnamed = Failure("", None, Literal("the job failed"), 0)
+            failure = next(iter(job_type.failures.values()), unnamed)
+            message = failure.message.render({"job": job})
+            job.error = JobError(failure.name or None, failure.code, message, failure.http)
         return job
 
     def _scope(self, job: Job | None) -> dict[str, Any]:
@@ -174,6 +183,15 @@ class Proof:
             carried |= {told_by(name) for name in view.fields(one)}
         self._untold(view, carried)
 
+    def _told_by_status(self, state: State) -> bool:
+        """Say whether the status of a job in a state has its result, or why there is none."""
+        status = self._job_type.status
+        if status is None or state is State.SUCCEEDED:
+            return False
+        job = self.job(state, status.reply)
+        body = _json(status.reply.render(self._scope(job), state).body)
+        return "error message" not in self._lacks(status.reply, (status.operation,), body, job)
+
     def _untold(self, view: View, carried: set[str]) -> None:
         """Note what a view does not tell, unless whoever has its id learns the rest from the status or the callback."""
         status, callback = self._job_type.status, self._job_type.callback
@@ -199,13 +217,15 @@ class Proof:
         """Read a view backwards, and return what does not come back of a job."""
         scope: dict[str, Any] = {"request": self._request, "job": {"input": job.input}}
         if operations:
-            status = view.http.get(job.state, view.http[None])
-            scope |= {"statusCode": status, "response": {"body": body, "header": {}}}
+            status = view.status(job.state, {"job": job})
+            headers = {name.lower(): value for name, value in view.render(self._scope(job), job.state).headers}
+            scope |= {"statusCode": status, "response": {"body": body, "header": headers}}
             if 200 <= status < 300 and view.success is not None and not view.success.holds(scope):
                 self._problem(_at(view), f"a client takes this of a job that is {job.state} for an error")
         read = view.read(body, scope)
         facts = facts_of(read.reading, self._job_type.outputs, prefixes(read.reading)[0])
-        lacks = set() if facts.get("id") == job.id else {"id"}
+        named = facts.get("id") or self._reader.id_in(self._reader.links(scope))
+        lacks = set() if named == job.id else {"id"}
         lacks |= set() if read.state is job.state else {"state"}
         lacks |= set() if self._same_result(facts, job) else {"result"}
         if job.error is not None and facts.get("error", JobError()).message != job.error.message:
@@ -306,7 +326,7 @@ class Proof:
             "invalid": asked.body is not None or bool(asked.parameters),
             "unknownModel": part == "create" and bool(job_type.models),
             "credits": part == "create" and bool(job_type.prices),
-            "notFound": part in ("status", "cancel", "models") and bool(asked.parameters),
+            "notFound": part in ("status", "result", "cancel", "models") and bool(asked.parameters),
             "rateLimited": limited or (part == "create" and job_type.concurrent_jobs is not None),
             "serverError": True,
         }.get(name, part == "create" or (part == "status" and name == self._invisible))
@@ -344,4 +364,4 @@ def _at(view: View) -> tuple[str | int, ...]:
 
 def _json(value: Json) -> Json:
     """Return a value as it is after its way over the wire."""
-    return parse_json(dump_json(value))
+    return value if isinstance(value, bytes) else parse_json(dump_json(value))

@@ -200,7 +200,7 @@ class Provider:
             The reply, a stream, or a wait for a reply that comes later.
         """
         named = request.header.pop(SCENARIO_HEADER, None)
-        routed = self.contract.router.find(request.method, request.path)
+        routed = self.contract.router.find(request.method, request.path, request.host)
         # A file is drawn now. Finding it only reads, so the lock is not held, and nobody else has to wait.
         no_operation = routed is None or routed.operation is None
         found = self._back.files.find(request.path, request.parameters) if no_operation and _reads(request) else None
@@ -297,8 +297,7 @@ class Provider:
 
     def _play_of(self, part: str, call: Call) -> Play | None:
         """Return the job that a request is about, where it names one that there is."""
-        kind = call.job_type
-        about = {"status": kind.status, "cancel": kind.cancel, "events": kind.events}.get(part)
+        about = call.job_type.about_a_job.get(part)
         play = None if about is None else self.plays.get(str(call.value(about.id)))
         return play if play is not None and play.account is call.account else None
 

@@ -17,18 +17,20 @@ from understudy.scenario import Scenario
 from understudy.wire import Reply, Request, Wait
 
 
-def rehearse(contract: Contract, behaviour: Behaviour, body: Json, documents: Mapping[str, Document]) -> None:
+def rehearse(
+    contract: Contract, behaviour: Behaviour, given: Mapping[str, Json], documents: Mapping[str, Document]
+) -> None:
     """Play the usual story and every scenario; problems are noted in the documents.
 
     Args:
         contract: What the provider promises.
         behaviour: How its fake acts.
-        body: What its create takes.
+        given: What its create takes, as in a recording.
         documents: The scenario files by name, and under the empty name the behaviour file.
     """
-    _Rehearsal(contract, behaviour, None, documents[""]).play(body)
+    _Rehearsal(contract, behaviour, None, documents[""]).play(given)
     for name, scenario in behaviour.scenarios.items():
-        _Rehearsal(contract, behaviour, scenario, documents[name]).play(body)
+        _Rehearsal(contract, behaviour, scenario, documents[name]).play(given)
 
 
 class _Rehearsal:
@@ -46,9 +48,9 @@ class _Rehearsal:
         if scenario is not None:
             self._provider.plan_next(scenario.plan)  # whatever its `when` and `nth` choose
 
-    def play(self, body: Json) -> None:
+    def play(self, given: Mapping[str, Json]) -> None:
         try:
-            reply = self._create(body)
+            reply = self._create(given)
             if "create" in self._struck or (self._as_told(reply) and reply.jobs):
                 for job_id in self._provider.plays:
                     self._follow(job_id)
@@ -60,9 +62,9 @@ class _Rehearsal:
     def _problem(self, key: str, text: str) -> None:
         self._document.problem((key,), text)
 
-    def _create(self, body: Json) -> Reply:
+    def _create(self, given: Mapping[str, Json]) -> Reply:
         operation = self._contract.operations[self._contract.job_type.creates[0].operations[0]]
-        outcome = self._provider.handle(request_to(operation, {} if body is None else {"body": body}))
+        outcome = self._provider.handle(request_to(operation, given))
         while isinstance(outcome, Wait):
             self._clock.sleep(outcome.until - self._clock.now())
             outcome = outcome.resume()

@@ -107,7 +107,7 @@ class _Asked(NamedTuple):
     def ids(self) -> Iterator[tuple[str, Json]]:
         """Return what the operation calls the id of a job, and what was sent as such."""
         kind = self.job_type
-        for part in (kind.status, kind.cancel, kind.events):
+        for part in kind.about_a_job.values():
             if part is not None and self.operation is not None and part.operation == self.operation.id:
                 named = [item.pointer or item.path for item in part.id if isinstance(item, Expression)]
                 yield named[0][-1], self.sent(part.id)
@@ -153,7 +153,7 @@ class Report:
             place = _place_of(_json(reply.body), jobs[0])
             if place is not None:
                 self._id_at[role.name] = place
-        routed = provider.contract.router.find(request.method, request.path)
+        routed = provider.contract.router.find(request.method, request.path, request.host)
         operation, path = (None, {}) if routed is None else (routed.operation, dict(routed.path))
         asked = _Asked(provider, request, operation, path, reply, self._id_at.get(role.name))
         for expected, got, do in _BREACHES.get(error or "", _none)(asked):

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
 from understudy.folders import Folders, find_provider, provider_names, stamp
-from understudy.reach import is_loopback
+from understudy.reach import host_of, is_loopback
 
 if TYPE_CHECKING:
     from understudy import journal
@@ -88,8 +88,13 @@ class Roster:
             raise UsageError(f'"{name}" is not played here; {suggestion(name, self._roles)}')
         return self._roles[name]
 
-    def find(self, host: str, path: str) -> tuple[Role, str] | None:
-        """Return whose a request is, and its path there; None where it is nobody's.
+    def find(self, host: str, path: str) -> tuple[Role, str, str] | None:
+        """Return whose a request is, its path there, and which of its hosts it is for, where that is said.
+
+        A path begins with the name of a provider, or with one of its hosts.
+
+        Returns:
+            The three, or None where it is nobody's.
 
         Args:
             host: Without its port, in lower case.
@@ -98,10 +103,13 @@ class Roster:
         # no provider that comes with the package has its home on loopback: none need be loaded to know that
         for role in self.playing() if not host or is_loopback(host) else self:
             if host in role.hosts:
-                return role, path
+                return role, path, host
         first, _, rest = path.removeprefix("/").partition("/")
         named = self._roles.get(unquote(first))
-        return None if named is None else (named, f"/{rest}")
+        if named is not None:
+            return named, f"/{rest}", ""
+        owner = next((role for role in self if first in role.hosts), None) if "." in first else None
+        return None if owner is None else (owner, f"/{rest}", first)
 
     def outdated(self) -> list[Role]:
         """Return the providers that are played and whose files have changed; each change is told once."""
@@ -173,6 +181,12 @@ class Role:
     def base_path(self) -> str:
         """The path of the real one's base URL, such as `/v1`; empty where it has none."""
         return self.provider.contract.base_path
+
+    def place_of(self, host: str) -> str:
+        """Return where on a server the operations of one of its hosts are; without a slash before it or after it."""
+        main, *others = self.provider.contract.servers
+        server = next((server for server in others if host_of(server) == host), None)
+        return f"{self.name}{urlsplit(main).path}" if server is None else f"{host}{urlsplit(server).path}"
 
     @property
     def hosts(self) -> tuple[str, ...]:

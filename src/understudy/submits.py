@@ -102,6 +102,9 @@ class Submits(Talk):
             what = "the answer to the create cannot be read"
             raise self._error(OutcomeUnknown, what, operation.id, cause=error, answer=answer) from None
         jobs = self.reader.jobs(read, view, scope)
+        links = self.reader.links(scope)
+        if links and len(jobs) == 1:
+            jobs = [replace(jobs[0], id=jobs[0].id or self.reader.id_in(links), links=links)]
         if not all(job.id or (create.sync is not None and is_whole(job)) for job in jobs):
             raise self._error(OutcomeUnknown, "the answer to the create shows no job", operation.id, answer=answer)
         return jobs

@@ -78,7 +78,7 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             return reply
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        return handle(Request(request.method.upper(), path, query, headers, body))
+        return handle(Request(request.method.upper(), path, query, headers, body, host=request.url.host))
 
     def _looked(self, request: httpx.Request, wait: Wait, deadline: float) -> Outcome:
         """Return the reply when its time has come, unless the client has given up before."""

@@ -13,8 +13,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from understudy.contract.expressions import Place
-from understudy.contract.model import Pace, Status
+from understudy.contract.model import Cancel, Pace, Result, Status
 from understudy.contract.templates import ReadError
 from understudy.errors import (
     ClientError,
@@ -131,42 +130,50 @@ class Waits(Talk):
     def status(self, job: Job) -> Generator[Command, Any, Job]:
         """Ask once how a job is; see `Client.status`."""
         status = self._status()
-        answer = yield from self._ask(status.operation, status.id, job, "the status")
-        return self._told(job, answer)
+        answer = yield from self._ask("status", status, job)
+        return self._heard(job, answer, status, "the status")
+
+    def result(self, job: Job) -> Generator[Command, Any, Job]:
+        """Ask once for what came of a job; see `Client.result`."""
+        result = self.job_type.result
+        if result is None:
+            raise UsageError(f"{self.contract.name} has no operation for the result: its status tells it")
+        answer = yield from self._ask("result", result, job)
+        return self._heard(job, answer, result, "the result")
 
     def _status(self) -> Status:
         if self.job_type.status is None:
             raise UsageError(f"{self.contract.name} has no operation that tells how a job is")
         return self.job_type.status
 
-    def _told(self, job: Job, answer: Answer) -> Job:
-        """Return a job as the answer to a status read tells of it."""
-        status = self._status()
-        operation = self.contract.operations[status.operation]
+    def _heard(self, job: Job, answer: Answer, part: Status | Result, what: str) -> Job:
+        """Return a job as an answer tells of it."""
+        operation = self.contract.operations[part.operation]
         body = decoded(answer)
         scope = answer_scope(answer, body)
-        found = self._error_in(operation, answer, body, scope, status.reply)
+        found = self._error_in(operation, answer, body, scope, part.reply)
         if found is not None:
-            what = "the status could not be read"
+            what = f"{what} could not be read"
             raise self._error(ProviderError, what, operation.id, answer=answer, found=found, job=job)
         try:
-            read = status.reply.read(body, scope, (job.state, *State))
+            read = part.reply.read(body, scope, (job.state, *State))
         except ReadError as error:
-            what = "the status cannot be read"
+            what = f"{what} cannot be read"
             raise self._error(UnreadableReply, what, operation.id, cause=error, answer=answer, job=job) from None
-        return self.reader.job(read.reading, ("job",), status.reply, read.state, job)
+        return self.reader.job(read.reading, ("job",), part.reply, read.state, job)
 
     def _ask(
-        self, name: str, place: Place, job: Job, what: str, patience: float = REQUEST_TIMEOUT_SECONDS
+        self, name: str, part: Status | Result | Cancel, job: Job, patience: float = REQUEST_TIMEOUT_SECONDS
     ) -> Generator[Command, Any, Answer]:
-        operation, request = self.contract.operations[name], Draft()
+        operation, request = self.contract.operations[part.operation], Draft()
         if not job.id:
             raise UsageError(f"the job has no id, so {operation.id} cannot ask for it")
-        request.put(place, job.id, f"{operation.id} has no place for an id")
+        request.put(part.id, job.id, f"{operation.id} has no place for an id")
         try:
-            answer: Answer = yield self._writer.send(operation, request, patience)
+            link = (job.links or {}).get(name)
+            answer: Answer = yield self._writer.send(operation, request, patience, link=link)
         except NoAnswer as error:
-            what = f"{what} got no answer"
+            what = f"the {name} got no answer"
             raise self._error(ProviderError, what, operation.id, cause=error, job=job) from None
         return answer
 
@@ -197,10 +204,13 @@ class Waits(Talk):
             raise self._error(WaitTimeout, what, job.operation or "", job=job) from waiting.trouble
         try:
             patience = min(REQUEST_TIMEOUT_SECONDS, left)
-            answer = yield from self._ask(status.operation, status.id, job, "the status", patience)
+            answer = yield from self._ask("status", status, job, patience)
             # an answer that says the same again is not read again
             if said is None or (answer.status, answer.body) != (said.status, said.body):
-                waiting.job, waiting.said = self._told(job, answer), answer
+                told = self._heard(job, answer, status, "the status")
+                if told.terminal and not is_whole(told) and self.job_type.result is not None:
+                    told = yield from self.result(told)
+                waiting.job, waiting.said = told, answer
             quiet = waiting.heard(answer)
         except (ProviderError, UnreadableReply) as error:
             if not self._may_pass(error, elapsed):
@@ -232,7 +242,7 @@ class Waits(Talk):
         if cancel is None:
             raise UsageError(f"{self.contract.name} has no operation that cancels a job")
         operation = self.contract.operations[cancel.operation]
-        answer = yield from self._ask(cancel.operation, cancel.id, job, "the cancel")
+        answer = yield from self._ask("cancel", cancel, job)
         body = decoded(answer)
         found = self._error_in(operation, answer, body, answer_scope(answer, body), cancel.reply, cancel.refused)
         if found is not None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.views import JSON_LINES, Rendered
 from understudy.lifecycle import Json
 
 #: A larger request body is refused unread.
@@ -33,6 +34,7 @@ class Request:
         body: The bytes.
         server_url: This provider's external URL, without a slash at the end; empty where the real hosts are played.
         asset_url: The external URL that result files are served from; empty where the real hosts are played.
+        host: The host of the provider's that was asked, in lower case; empty where it was asked under another name.
         header: The headers as a mapping.
         parameters: The query parameters as a mapping; the last of a name counts.
     """
@@ -44,6 +46,7 @@ class Request:
     body: bytes = b""
     server_url: str = ""
     asset_url: str = ""
+    host: str = ""
     header: dict[str, str] = field(init=False, repr=False)
     parameters: dict[str, str] = field(init=False, repr=False)
 
@@ -106,6 +109,17 @@ class Reply:
     error: str | None = None
     jobs: tuple[str, ...] = ()
     transmission: Transmission | None = None
+
+    @classmethod
+    def of(cls, rendered: Rendered, **more: Any) -> Reply:
+        """Return a reply of what a view has rendered: bytes as they are, all else as JSON or JSON Lines."""
+        status, headers, body, media_type = rendered
+        if isinstance(body, bytes):
+            return cls(status, [("content-type", media_type), *headers], body, **more)
+        if isinstance(body, list) and media_type in JSON_LINES:
+            lines = "".join(f"{dump_json(line)}\n" for line in body)
+            return cls(status, [("content-type", media_type), *headers], lines.encode(), **more)
+        return cls.of_json(status, headers, body, **more)
 
     @classmethod
     def of_json(cls, status: int, headers: list[tuple[str, str]], body: Json, **more: Any) -> Reply:

@@ -28,12 +28,14 @@ from understudy.contract.model import (
     Price,
     Rate,
     Renew,
+    Result,
     Status,
     Sync,
     Upload,
 )
 from understudy.contract.openapi import OpenApi
 from understudy.contract.signs import compile_sign
+from understudy.contract.templates import Template
 from understudy.contract.views import View
 from understudy.errors import suggestion
 from understudy.folders import document_of
@@ -91,6 +93,7 @@ class _JobTypeBuilder(Compiler):
             success=self._success,
             creates=creates,
             status=self._part("status", self._status),
+            result=self._part("result", self._result),
             cancel=self._part("cancel", self._cancel),
             listing=self._part("list", self._listing),
             events=self._part("events", self._events),
@@ -143,6 +146,9 @@ class _JobTypeBuilder(Compiler):
     def _operations(self, names: Iterable[str], at: At) -> tuple[str, ...]:
         return tuple(self._operation(name, (*at, index)) for index, name in enumerate(names))
 
+    def _link(self, node: dict[str, Any], at: At) -> Template | None:
+        return self.template(node["link"], (*at, "link")) if "link" in node else None
+
     # --- operations ---
 
     def _create(self, node: dict[str, Any], at: At) -> Create:
@@ -180,6 +186,7 @@ class _JobTypeBuilder(Compiler):
         return Status(
             operation=self._operation(node["operation"], (*at, "operation")),
             id=self.place(node["id"], (*at, "id")),
+            link=self._link(node, at),
             reply=self._view(node["reply"], (*at, "reply")),
             invisible_error=invisible.get("error"),
             invisible_seconds=invisible.get("withinSeconds", 0),
@@ -187,11 +194,28 @@ class _JobTypeBuilder(Compiler):
             poll=tuple(Pace(step.get("untilSeconds"), step["everySeconds"]) for step in node.get("poll", ())),
         )
 
+    def _result(self, node: dict[str, Any], at: At) -> Result:
+        return Result(
+            operation=self._operation(node["operation"], (*at, "operation")),
+            id=self.place(node["id"], (*at, "id")),
+            link=self._link(node, at),
+            reply=self.view(
+                node["reply"],
+                (*at, "reply"),
+                self._words,
+                self._success,
+                failed_http=frozenset(
+                    entry["http"] for entry in self._node.get("failures", {}).values() if "http" in entry
+                ),
+            ),
+        )
+
     def _cancel(self, node: dict[str, Any], at: At) -> Cancel:
         reply = self._view(node["reply"], (*at, "reply"))
         return Cancel(
             operation=self._operation(node["operation"], (*at, "operation")),
             id=self.place(node["id"], (*at, "id")),
+            link=self._link(node, at),
             states=frozenset(State(state) for state in node["from"]),
             reply=reply,
             refused=self._view(node["refused"], (*at, "refused")) if "refused" in node else reply,
@@ -229,6 +253,7 @@ class _JobTypeBuilder(Compiler):
             operation=self._operation(node["operation"], (*at, "operation")),
             scope=node["scope"],
             id=self.place(node["id"], (*at, "id")) if "id" in node else (),
+            link=self._link(node, at),
             keep_alive_seconds=keep_alive.get("everySeconds"),
             keep_alive_comment=keep_alive.get("comment", ""),
             frames=frames,
@@ -334,6 +359,7 @@ class _JobTypeBuilder(Compiler):
                 code=entry.get("code"),
                 message=self.template(entry.get("message"), (*at, name, "message")),
                 refund=shares[refund] if (refund := entry.get("refund", "none")) in shares else float(refund),
+                http=entry.get("http"),
             )
             for name, entry in node.items()
             if not name.startswith("x-")

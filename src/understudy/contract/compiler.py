@@ -193,7 +193,14 @@ class Compiler:
         return Words(by_state, node.get("unknown", "active"))
 
     def view(
-        self, node: dict[str, Any], at: At, words: Words, success: Condition | None, *, of_job: bool = True
+        self,
+        node: dict[str, Any],
+        at: At,
+        words: Words,
+        success: Condition | None,
+        *,
+        of_job: bool = True,
+        failed_http: frozenset[int] = frozenset(),
     ) -> View:
         """Compile a view.
 
@@ -203,12 +210,14 @@ class Compiler:
             words: The wire words, unless the view has its own.
             success: What makes an answer a success, unless the view has its own criterion.
             of_job: Whether it can differ by the state of a job.
+            failed_http: What else its HTTP status can be for a job that has failed.
         """
         http = node.get("http", 200)
         statuses = http if isinstance(http, dict) else {"default": http}
         if "states" in node:
             words = self.words(node["states"], (*at, "states"))
         own = self.condition(node.get("successCriteria"), (*at, "successCriteria"))
+        media_type = node.get("mediaType")
         base = node.get("body")
         by_state = {state: body for state, body in node.get("bodyByState", {}).items() if state in set(State)}
         by_condition = node.get("bodyWhen", ())
@@ -231,7 +240,9 @@ class Compiler:
             name=".".join(str(part) for part in at[2:]),
             http={None: statuses.get("default", 200)}
             | {State(key): value for key, value in statuses.items() if key in set(State)},
+            failed_http=failed_http,
             headers=self.headers(node.get("headers"), (*at, "headers")),
+            media_type=None if media_type is None else self.template(media_type, (*at, "mediaType")),
             variants=variants,
             words=words,
             success=own or success,

@@ -56,6 +56,7 @@ class Status(NamedTuple):
 
     operation: str
     id: Place
+    link: Template | None
     reply: View
     invisible_error: str | None
     invisible_seconds: float
@@ -63,11 +64,21 @@ class Status(NamedTuple):
     give_up_seconds: float | None
 
 
+class Result(NamedTuple):
+    """The operation that gives what came of a job, where the status does not."""
+
+    operation: str
+    id: Place
+    link: Template | None
+    reply: View
+
+
 class Cancel(NamedTuple):
     """The operation that stops a job."""
 
     operation: str
     id: Place
+    link: Template | None
     states: frozenset[State]
     reply: View
     refused: View
@@ -102,6 +113,7 @@ class Events(NamedTuple):
     operation: str
     scope: Literal["account", "job"]
     id: Place
+    link: Template | None
     keep_alive_seconds: float | None
     keep_alive_comment: str
     frames: Mapping[State, tuple[Frame, ...]]
@@ -156,12 +168,13 @@ class Assets(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A way in which a job fails; `refund` is the share of the cost that comes back."""
+    """A way in which a job fails; `refund` is the share of the cost that comes back, `http` that of its result."""
 
     name: str
     code: str | int | None
     message: Template
     refund: float
+    http: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +232,7 @@ class JobType(NamedTuple):
     success: Condition | None
     creates: tuple[Create, ...]
     status: Status | None
+    result: Result | None
     cancel: Cancel | None
     listing: Listing | None
     events: Events | None
@@ -249,14 +263,18 @@ class JobType(NamedTuple):
         own = {name for name, part in (("assets", self.assets), ("callback", self.callback)) if part is not None}
         return frozenset({*self.operation_ids().values(), *own})
 
+    @property
+    def about_a_job(self) -> dict[str, Status | Result | Cancel | Events]:
+        """The parts that there are which ask about one job by its id, by name."""
+        parts = {"status": self.status, "result": self.result, "cancel": self.cancel, "events": self.events}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def operation_ids(self) -> dict[str, str]:
         """Return the operations of this kind of job, and the part of `x-jobs` that each belongs to."""
         ids = {operation: "create" for create in self.creates for operation in create.operations}
         for part, value in (
-            ("status", self.status),
-            ("cancel", self.cancel),
+            *self.about_a_job.items(),
             ("list", self.listing),
-            ("events", self.events),
             ("renew", self.assets.renew if self.assets else None),
         ):
             if value is not None:

@@ -37,10 +37,9 @@ class OpenApi:
         self._check_references(self._data, ())
         self._sound = len(document.problems) == before  # or compiling a schema would only say the same again
         self.operations: dict[str, Operation] = {}
-        self._spanning: dict[str, frozenset[str]] = {}
         for path, item in self._data.get("paths", {}).items():
             self._read_path(path, self.resolve(item))
-        self.router = Router(self.operations.values(), self._spanning)
+        self.router = Router(self.operations.values())
 
     def resolve(self, node: Json) -> Json:
         """Follow `$ref` within the document; what leads nowhere, and a schema of one word, is an empty object."""
@@ -98,10 +97,9 @@ class OpenApi:
                 body=self._body(self.resolve(node.get("requestBody")), (*at, "requestBody")),
                 examples=self._examples(self.resolve(node.get("requestBody"))),
                 responses=self._responses(node.get("responses", {}), (*at, "responses")),
+                spanning=frozenset(entry["name"] for entry in parameters if entry.get("x-segments") == "many"),
             )
             self.operations[name] = operation
-            spanning = {entry["name"] for entry in parameters if entry.get("x-segments") == "many"}
-            self._spanning[operation.route] = self._spanning.get(operation.route, frozenset()) | spanning
 
     def _server(self, node: Json, at: tuple[str, ...]) -> str:
         url = server_url(node)

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from understudy.contract.codecs import as_text
 from understudy.contract.validation import BodyCheck, Parameter
 from understudy.lifecycle import Json
+from understudy.reach import host_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Operation:
         body: How its body is checked; None when it takes none.
         examples: Name → value of the named examples of its body.
         responses: Status (`200`, `4XX`, `default`) → schema check of its JSON body, where it has a schema.
+        spanning: The path parameters that may hold a `/`.
     """
 
     id: str
@@ -82,11 +85,29 @@ class Operation:
     body: BodyCheck | None
     examples: Mapping[str, Json]
     responses: Mapping[str, Any]
+    spanning: frozenset[str] = frozenset()
 
     @property
     def route(self) -> str:
         """The path template from the root of the host."""
-        return urlsplit(self.server).path.rstrip("/") + self.path
+        return self.base_path + self.path
+
+    @property
+    def base_path(self) -> str:
+        """The path of its server, without a slash at the end."""
+        return urlsplit(self.server).path.rstrip("/")
+
+    def path_with(self, values: Mapping[str, Json]) -> str:
+        """Return the path, percent-encoded, with values in the place of parameters."""
+        path = self.path
+        for name, value in values.items():
+            path = path.replace(f"{{{name}}}", quote(as_text(value), safe="/" if name in self.spanning else ""))
+        return path
+
+    def values_in(self, path: str) -> dict[str, str]:
+        """Return the path parameters in a URL's path that ends as this one's does; none where it does not."""
+        match = re.search(f"{_pattern(self.path, self.spanning).pattern}$", path)
+        return {} if match is None else dict(zip(path_names(self.path), map(unquote, match.groups()), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +126,48 @@ class Router:
 
     Args:
         operations: What there is.
-        spanning: For each route, the parameters that may hold a `/`.
     """
 
-    def __init__(self, operations: Iterable[Operation], spanning: Mapping[str, frozenset[str]]) -> None:
-        by_route: dict[str, dict[str, Operation]] = {}
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        by_host: dict[str, list[Operation]] = {}
         for operation in operations:
-            by_route.setdefault(operation.route, {})[operation.method] = operation
-        self._literal = {route: methods for route, methods in by_route.items() if "{" not in route}
-        routes = [route for route in by_route if "{" in route]
-        self._patterns = [
-            (_pattern(route, spanning.get(route, frozenset())), path_names(route), by_route[route])
-            for route in sorted(routes, key=lambda route: _rank(route, spanning.get(route, ())))
-        ]
+            by_host.setdefault(host_of(operation.server), []).append(operation)
+        self._by_host = {host: _Routes(found) for host, found in by_host.items()}
 
-    def find(self, method: str, path: str) -> Routed | None:
+    def find(self, method: str, path: str, host: str = "") -> Routed | None:
         """Return where a request leads, or None when there is no such path.
 
         Args:
             method: In capitals.
             path: The raw path, percent-encoded as it came.
+            host: The host that was asked; of one that has no operations, such as loopback, all are looked at.
         """
+        found: Routed | None = None
+        for routes in [self._by_host[host]] if host in self._by_host else self._by_host.values():
+            routed = routes.find(method, path)
+            if routed is not None and routed.operation is not None:
+                return routed
+            found = found or routed
+        return found
+
+
+class _Routes:
+    """The routes of one host."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        by_route: dict[str, dict[str, Operation]] = {}
+        spanning: dict[str, frozenset[str]] = {}
+        for operation in operations:
+            by_route.setdefault(operation.route, {})[operation.method] = operation
+            spanning[operation.route] = spanning.get(operation.route, frozenset()) | operation.spanning
+        self._literal = {route: methods for route, methods in by_route.items() if "{" not in route}
+        routes = [route for route in by_route if "{" in route]
+        self._patterns = [
+            (_pattern(route, spanning[route]), path_names(route), by_route[route])
+            for route in sorted(routes, key=lambda route: _rank(route, spanning[route]))
+        ]
+
+    def find(self, method: str, path: str) -> Routed | None:
         methods = self._literal.get(path)
         if methods is not None:
             return Routed(methods.get(method), {}, tuple(methods))

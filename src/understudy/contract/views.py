@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from understudy.contract.codecs import as_text, plain_number
 from understudy.contract.conditions import Condition, same
-from understudy.contract.expressions import Scope, camel
+from understudy.contract.expressions import Scope, camel, parse_expression
 from understudy.contract.templates import Path, ReadError, Reading, Template, check_types, leaves
 from understudy.lifecycle import Job, JobError, Json, Output, State
 
@@ -60,12 +60,21 @@ class Words:
         return any(entry.word is None for words in self.by_state.values() for entry in words)
 
 
+#: The media types of JSON Lines: a JSON value on each line. None of them is registered.
+JSON_LINES = frozenset({"application/jsonl", "application/x-jsonl", "application/jsonlines", "application/x-ndjson"})
+
+
+# The status that a failure has of its own.
+_FAILED_HTTP = parse_expression("$job.error.http")
+
+
 class Rendered(NamedTuple):
-    """A view, rendered: `body` is None where there is none."""
+    """A view, rendered: `body` is None where there is none, and may be bytes; `media_type` is of bytes and of lines."""
 
     status: int
     headers: list[tuple[str, str]]
     body: Json
+    media_type: str = "application/json"
 
 
 class Read(NamedTuple):
@@ -91,7 +100,9 @@ class View:
     Attributes:
         name: Where it stands, such as `status.reply`.
         http: State → HTTP status; under None the default.
+        failed_http: What else the HTTP status can be for a job that has failed: that of its failure.
         headers: Names and templates.
+        media_type: What a body of bytes is, or a list as JSON Lines; JSON where it is None.
         variants: State → the bodies there, the first whose condition holds; under None the plain body.
         words: The wire words here.
         success: What makes an answer a success beside its HTTP status, or None.
@@ -100,7 +111,9 @@ class View:
 
     name: str
     http: Mapping[State | None, int]
+    failed_http: frozenset[int]
     headers: tuple[tuple[str, Template], ...]
+    media_type: Template | None
     variants: Mapping[State | None, Variants]
     words: Words
     success: Condition | None
@@ -113,10 +126,26 @@ class View:
             scope: With `job`, or `jobs`, and what else the templates name.
             state: The normal state of the job; None for a view that is of no job in particular.
         """
-        status = self.http.get(state, self.http[None])
-        return Rendered(
-            status, rendered_headers(self.headers, scope), _chosen(self.variants[state], scope).render(scope)
-        )
+        headers, body = rendered_headers(self.headers, scope), _chosen(self.variants[state], scope).render(scope)
+        status = self.status(state, scope)
+        if self.media_type is None:
+            return Rendered(status, headers, body)
+        return Rendered(status, headers, body, str(self.media_type.render(scope)))
+
+    def status(self, state: State | None, scope: Scope) -> int:
+        """Return the HTTP status of the view of a job in a state."""
+        own = _FAILED_HTTP.value(scope) if self.failed_http else None
+        return self.http.get(state, self.http[None]) if own is None else int(own)
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """The HTTP statuses that it may have."""
+        return self.failed_http | frozenset(self.http.values())
+
+    def may_have(self, status: int, state: State) -> bool:
+        """Say whether the view of a job in a state may have that HTTP status."""
+        usual = self.http.get(state, self.http[None])
+        return status == usual or (state is State.FAILED and status in self.failed_http)
 
     def read(self, body: Json, scope: Mapping[str, Any], order: Iterable[State] = tuple(State)) -> Read:
         """Read a view backwards.
@@ -134,7 +163,7 @@ class View:
             status = scope.get("statusCode")
             if state not in self.variants:  # a view of no job in particular
                 break
-            if status is not None and self.http.get(state, self.http[None]) != status:
+            if status is not None and not self.may_have(status, state):
                 continue
             try:
                 reading = self._read_variant(state, body, scope)
@@ -162,7 +191,7 @@ class View:
 
     def carries_content(self, state: State | None, scope: Scope) -> bool:
         """Say whether the body that would be rendered has the bytes of result files in it."""
-        return any(leaf.path == ("output", "content") for leaf in leaves(_chosen(self.variants[state], scope)))
+        return any(leaf.path[-1] == "content" for leaf in leaves(_chosen(self.variants[state], scope)))
 
     def fields(self, state: State | None) -> frozenset[str]:
         """Return the expressions that a client can read back from this view in a state, such as `job.error.code`."""
