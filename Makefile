@@ -48,7 +48,7 @@ sizes: $(STAMP)
 cov: $(STAMP)
 	$(say) "tests"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n auto
+	@$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	$(say) "coverage"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report

@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.ordeal import INPUTS, REACHED, Ordeal, combinations
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-EXAMPLES = {"quick": 20, "nightly": 2000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 200)
+EXAMPLES = {"quick": 20, "nightly": 2000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 100)
 
 
 def test_a_client_comes_through_everything() -> None:

@@ -32,12 +32,14 @@ def test_a_stand_in_keeps_to_its_document(name: str, tmp_path: Path, capfd: pyte
             *("--url", server.url_of(name), "--header", "Authorization: Bearer key", "--checks", "all"),
             *(
                 "--max-examples",
-                str(settings().max_examples // 8),
+                str(settings().max_examples // 10),
                 "--generation-deterministic",
                 "--continue-on-failure",
             ),
         ]
-        hooks = {**os.environ, "SCHEMATHESIS_HOOKS": "understudy.schemathesis"}
+        # measured once: it takes twice as long with it
+        inherited = {key: value for key, value in os.environ.items() if name == PROVIDERS[0] or "COV" not in key}
+        hooks = {**inherited, "SCHEMATHESIS_HOOKS": "understudy.schemathesis"}
         run = subprocess.run(command, cwd=tmp_path, env=hooks, capture_output=True, text=True)
         exchanges = told(server, name).exchanges
 

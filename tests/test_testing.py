@@ -367,7 +367,7 @@ def test_a_client_that_returns_nothing_has_no_success(benches: dict[str, Bench])
     assert verdict.wrong.endswith("it returned None")
 
 
-@pytest.mark.parametrize("parts", [{}, {"assets": None}, {"errors": {}}], ids=str)
+@pytest.mark.parametrize("parts", [{}, {"assets": None, "errors": {}}], ids=str)
 def test_a_small_contract_has_its_situations(tmp_path: Path, parts: dict[str, Any]) -> None:
     """A client of a contract that lacks something is judged by what it has."""
     small(tmp_path, **parts)
