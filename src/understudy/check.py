@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from understudy.contract.loader import Document, file_name, load
 from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
 from understudy.folders import Folders, document_of, find_provider, provider_names
+from understudy.outputs import WRITERS, Case, Finding
 from understudy.playback import Playback, play
 from understudy.probes import sample_body, sample_parameters
 from understudy.proofs import Proof
 from understudy.rehearsal import rehearse
 
-FORMATS = ("text", "json")
+#: The formats in which it is told what was found.
+FORMATS = ("text", "json", *WRITERS)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,6 +49,7 @@ class CheckReport:
         operations: How many the document has.
         models: How many there are.
         scenarios: How many the fake has.
+        files: All that was looked at.
         documented: How many marks say so.
         observed: How many marks say so.
     """
@@ -59,6 +62,7 @@ class CheckReport:
     operations: int = 0
     models: int = 0
     scenarios: int = 0
+    files: tuple[str, ...] = ()
     documented: int = 0
     observed: int = 0
 
@@ -78,6 +82,8 @@ def check_provider(folders: Folders) -> CheckReport:
         Everything that was found out; nothing is raised for a file that is wrong.
     """
     report = CheckReport(folders.contract.name)
+    found = (*sorted(folders.contract.rglob("*.*")), *sorted(folders.fake.rglob("*.*")))
+    report.files = tuple(file_name(path) for path in found if path.is_file())
     recordings = _read(folders.contract / "recordings", "recording", report)
     scenarios = _read(folders.fake / "scenarios", "scenario", report)
     behaviours = _read(folders.fake, "behaviour", report)
@@ -216,7 +222,7 @@ def run(names: Sequence[str], *, format: str = "text") -> int:
 
     Args:
         names: Providers, or paths to contract folders; none for all that are found.
-        format: `text`, or `json` for one object.
+        format: `text`, `json` for one object, or one of `outputs`.
 
     Returns:
         The exit code: 0 when nothing is wrong, 1 when something is, 2 when the question was.
@@ -230,6 +236,8 @@ def run(names: Sequence[str], *, format: str = "text") -> int:
         return 2
     if format == "json":
         sys.stdout.write(json.dumps({"providers": [as_json(report) for report in reports]}, indent=2) + "\n")
+    elif format in WRITERS:
+        sys.stdout.write(WRITERS[format]("check", as_cases(reports)))
     else:
         sys.stdout.write(as_text(reports))
     return 1 if any(report.problems for report in reports) else 0
@@ -265,6 +273,18 @@ def as_json(report: CheckReport) -> dict[str, object]:
             for name, playback in report.recordings.items()
         },
     }
+
+
+def as_cases(reports: Iterable[CheckReport]) -> list[Case]:
+    """Return reports for CI: each file is a case."""
+    cases = []
+    for report in reports:
+        told = [Finding("contract", "error", problem.text, problem.file, problem.line) for problem in report.problems]
+        told += [Finding("note", "note", note.text, note.file, note.line) for note in report.notes]
+        told += [Finding("guess", "note", guess.source, guess.file, guess.line) for guess in report.guesses]
+        for name in dict.fromkeys((*report.files, *(finding.file or report.name for finding in told))):
+            cases.append(Case(report.name, name, tuple(finding for finding in told if finding.file == name)))
+    return cases
 
 
 def _counted(count: int, noun: str) -> str:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from understudy.proxy import Proxy
     from understudy.server import LiveServer
 
-# What a command needs is imported when it runs: `--help` has to be quick.
+# What a command needs is imported when it runs: `--help` has to be quick. So these are those of `outputs`, once more.
+_FORMATS = ("text", "json", "junit", "github", "sarif")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="prove contracts usable", description="Prove contracts usable.")
     check.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name, or a contract folder; default: all")
-    check.add_argument("--format", default="text", choices=("text", "json"), help="default: %(default)s")
+    check.add_argument("--format", default="text", choices=_FORMATS, help="default: %(default)s")
     check.set_defaults(command=_check)
 
     new = commands.add_parser(
