@@ -36,6 +36,8 @@ APART = {
     "seed": "the option --seed of the command line; a field of some models",
     "com": "the end of an example's host, and of some providers' hosts",
     "get": "a method of HTTP; a link to a job at some providers",
+    "fail": "the option --fail-on of the command line; a word for a state at some providers",
+    "results": "a member of SARIF; what some providers call the jobs of a list",
     "version": "the option --version of the command line; what some providers call a model",
     "webhook": "a word of the names in Standard Webhooks; where some providers are told the URL",
     "webhooks": "Standard Webhooks itself; a part of the path of some providers",

@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `run`, `env`, `check`, `new`, `demo`.
+"""The command line: `understudy serve`, `run`, `env`, `check`, `diff`, `new`, `demo`.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
@@ -100,6 +100,20 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name, or a contract folder; default: all")
     check.add_argument("--format", default="text", choices=_FORMATS, help="default: %(default)s")
     check.set_defaults(command=_check)
+
+    diff = commands.add_parser(
+        "diff", help="say what has changed for a consumer", description="Say what has changed for a consumer."
+    )
+    diff.add_argument("old", metavar="OLD", help="a contract folder, a provider, a git revision, or REVISION:PATH")
+    diff.add_argument("new", metavar="NEW", help="the same, as it is now")
+    diff.add_argument("--format", default="text", choices=_FORMATS, help="default: %(default)s")
+    diff.add_argument(
+        "--fail-on",
+        default="breaking",
+        choices=("breaking", "risky", "safe", "never"),
+        help="the mildest change that fails; default: %(default)s",
+    )
+    diff.set_defaults(command=_diff)
 
     new = commands.add_parser(
         "new", help="write a provider of your own", description="Write a provider of your own, to start from."
@@ -215,6 +229,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from understudy.check import run
 
     return run(arguments.providers, format=arguments.format)
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from understudy.diff.run import run
+
+    return run(arguments.old, arguments.new, format=arguments.format, fail_on=arguments.fail_on)
 
 
 def _new(arguments: argparse.Namespace) -> int:

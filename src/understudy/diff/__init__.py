@@ -1,0 +1,1 @@
+"""What has changed between two versions of a contract, for those who use the provider."""
