@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class AsyncClient(ClientBase):
-    """The same for async code; every method of `Client` is a coroutine here, and `events` an async iterator.
+    """The same for async code; every method of `Client` is a coroutine here, and `events` and `jobs` async iterators.
 
     Args:
         provider: The provider's name, a path to its contract, or the contract.
@@ -116,6 +116,13 @@ class AsyncClient(ClientBase):
     async def cancel(self, job: Job) -> Job:
         """Ask for a job to be stopped; see `Client.cancel`."""
         return await self._drive(self._flows.cancel(job))
+
+    async def jobs(self) -> AsyncGenerator[Job, None]:
+        """Go through all jobs that the provider lists; see `Client.jobs`."""
+        walk = self._flows.walk()
+        while walk.next is not None:
+            for job in await self._drive(self._flows.page(walk)):
+                yield job
 
     @asynccontextmanager
     async def events(self, job: Job | None = None) -> AsyncIterator[AsyncIterator[Job]]:

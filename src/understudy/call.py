@@ -91,11 +91,16 @@ def _sent(expression: Expression, scope: dict[str, Any]) -> Json:
             elif value is not None:
                 value = (codec.read or codec.render)(value)
     except (CodecError, OverflowError) as error:
-        path = expression.pointer or expression.path[1:]
-        place, pointer, message = expression.path[0], pointer_to(path), f"{error} is expected"
-        violation = Violation(place, path[-1], pointer, "format", str(error), value, message)
-        raise Answered("invalid", violation=violation) from None
+        raise unfit(expression, value, str(error)) from None
     return value
+
+
+def unfit(expression: Expression, value: Json, expected: str) -> Answered:
+    """Return the answer to a value of a request that is not what is expected at its place."""
+    path = expression.pointer or expression.path[1:]
+    message = f"{expected} is expected"
+    violation = Violation(expression.path[0], path[-1], pointer_to(path), "format", expected, value, message)
+    return Answered("invalid", violation=violation)
 
 
 # --- decoding and checking ------------------------------------------------------------------------------------------

@@ -209,6 +209,29 @@ class Client(ClientBase):
         """
         return self._drive(self._flows.cancel(job))
 
+    def jobs(self) -> Iterator[Job]:
+        """Go through all jobs that the provider lists, page by page, each once.
+
+        Yields:
+            Each job, as far as the list tells of it, in the provider's order.
+
+        Raises:
+            UsageError: The provider has no list of jobs.
+            ProviderError: It answered an error, or nothing.
+            UnreadableReply: Its answer is not what the contract says, or its pages lead in a circle.
+
+        Example:
+            >>> import understudy
+            >>> fake = understudy.Fake("oxen")
+            >>> client = understudy.Client("oxen", api_key="key", http=fake.client(), clock=fake.clock)
+            >>> job = client.submit({"prompt": "a lighthouse"}, model="google-nano-banana-pro")
+            >>> [one.id == job.id for one in client.jobs()]
+            [True]
+        """
+        walk = self._flows.walk()
+        while walk.next is not None:
+            yield from self._drive(self._flows.page(walk))
+
     @contextmanager
     def events(self, job: Job | None = None) -> Iterator[Iterator[Job]]:
         """Listen to the provider's stream of events; there is no replay, so listen first and submit then.

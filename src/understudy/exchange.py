@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from itertools import pairwise
 from typing import Any
@@ -194,6 +194,19 @@ class Writer:
         """Say whether a URL leads to the provider, to which the key may be sent; or to one of these."""
         home = [self._base_url] if self._base_url else self._contract.servers
         return any(_origin(url) == _origin(place) for place in (*home, *more))
+
+    def follow(self, operation: Operation, send: Send, url: str) -> Send:
+        """Return the request to a link in the answer to another one.
+
+        Raises:
+            ValueError: It leads to another host, which may not have the key.
+        """
+        if _origin(url) != _origin(send.url):
+            raise ValueError("a link leads to another host")
+        key = key_parameters(operation.security, self._api_key)
+        if key:
+            url = f"{url}{'&' if '?' in url else '?'}{urlencode(key)}"
+        return replace(send, url=url)
 
     def fetch(self, url: str) -> Send:
         """Return the request for a result file; the key goes along only where the contract asks for it."""

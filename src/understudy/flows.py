@@ -10,6 +10,7 @@ from understudy.errors import ClientError, ProviderError, UnreadableReply, Usage
 from understudy.exchange import REQUEST_TIMEOUT_SECONDS, Answer, Command, Draft, NoAnswer, Send, decoded
 from understudy.keyring import KeyRing
 from understudy.lifecycle import Job, Output
+from understudy.lists import Lists
 from understudy.submits import Submits
 from understudy.waits import Waits
 
@@ -19,7 +20,7 @@ MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class Flows(Submits, Waits, KeyRing):
+class Flows(Submits, Waits, Lists, KeyRing):
     """All flows against one provider."""
 
     def subscription(self, job: Job | None, patience: float = REQUEST_TIMEOUT_SECONDS) -> Send:

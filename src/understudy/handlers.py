@@ -15,6 +15,7 @@ from understudy.files import EXPIRES, UploadedFile, below_host, shown
 from understudy.lifecycle import Json
 from understudy.media import draw, picture
 from understudy.mint import mint
+from understudy.paging import turn_to
 from understudy.signatures import jwk_set
 from understudy.stage import moved
 from understudy.store import Play
@@ -76,7 +77,7 @@ def cancel(back: Backstage, call: Call) -> Outcome:
 
 
 def listing(back: Backstage, call: Call) -> Outcome:
-    """List the jobs of the account."""
+    """List the jobs of the account; page by page, where the contract says so."""
     operation = call.job_type.listing
     assert operation is not None  # or nobody were routed here
     checked(call)
@@ -87,7 +88,10 @@ def listing(back: Backstage, call: Call) -> Outcome:
             jobs = [job for job in jobs if str(first_value(place, {**call.scope, "job": job})) == str(wanted)]
         elif otherwise is not None:
             jobs = [job for job in jobs if _one_of(first_value(place, {**call.scope, "job": job}), otherwise)]
-    return call.reply(operation.reply, None, tuple(job.id for job in jobs), jobs=jobs)
+    page = None
+    if operation.paging is not None:
+        jobs, page = turn_to(operation.paging, jobs, back.plays, call)
+    return call.reply(operation.reply, None, tuple(job.id for job in jobs), jobs=jobs, page=page)
 
 
 def _one_of(value: Json, options: tuple[Json, ...]) -> bool:

@@ -132,6 +132,14 @@ def views_of(job_type: JobType) -> Iterator[tuple[str, View]]:
     yield from ((operation, upload.reply) for upload in job_type.uploads for operation in upload.operations)
 
 
+def sample_page(job_type: JobType) -> dict[str, Json]:
+    """Return what `$page` may stand for in a list of one job."""
+    paging = None if job_type.listing is None else job_type.listing.paging
+    mark, url = 2 if paging is not None and paging.style in ("offset", "number") else "next", "https://example.com/next"
+    marks = {"next": mark, "previous": mark, "nextUrl": url, "previousUrl": url}
+    return {**marks, "hasMore": True, "firstId": "first", "lastId": "last", "total": 3}
+
+
 def told_by(field: str) -> str:
     """Return what a view tells by a field of the job, as `TOLD` has it."""
     root, _, name = field.partition(".")

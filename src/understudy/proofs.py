@@ -28,6 +28,7 @@ from understudy.probes import (
     frame_template,
     rules_of,
     sample_body,
+    sample_page,
     sample_parameters,
     schema_of,
     told_by,
@@ -136,6 +137,7 @@ class Proof:
         return {
             "job": job,
             "jobs": [] if job is None else [job],
+            "page": sample_page(self._job_type),
             "request": self._request,
             "server": {"url": self._contract.servers[0]},
             "account": {"balance": 1},
@@ -290,7 +292,9 @@ class Proof:
             for rendered_in, state in shown:
                 with self._rendering(_at(view), state or State.QUEUED):
                     job = None if state is None else self.job(state)
-                    self._held_to_schemas(view, (operation,), rendered_in, job)
+                    body = self._held_to_schemas(view, (operation,), rendered_in, job)
+                    if job is not None and rendered_in is None and "id" in self._lacks(view, (operation,), body, job):
+                        self._problem(_at(view), f"a client cannot get the id of a job that is {state} from this")
 
     def _errors(self) -> None:
         errors, parts = self._job_type.errors, self._job_type.operation_ids()

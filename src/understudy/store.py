@@ -80,6 +80,7 @@ class Play:
         request: The request that made it, as expressions see it.
         story: The scenario that it was made under, and keeps.
         met: How many of the requests about it each fault has met.
+        number: Which job of the stand-in it is, from 1.
     """
 
     job: Job
@@ -100,6 +101,7 @@ class Play:
     request: RequestView | None = None
     story: Scenario | None = None
     met: Met = field(default_factory=dict)
+    number: int = 0
 
 
 class Accounts(Mapping[str, Account]):
@@ -161,9 +163,12 @@ class Plays(Mapping[str, Play]):
         self._max = max_jobs
         self._by_id: dict[str, Play] = {}
         self._ended: deque[str] = deque()
+        self._added = 0
 
     def add(self, play: Play) -> None:
-        """Remember a job, and forget the oldest where there are too many."""
+        """Number and remember a job, and forget the oldest where there are too many."""
+        self._added += 1
+        play.number = self._added
         self._by_id[play.job.id] = play
         while len(self._by_id) > self._max:
             self._forget(self._ended.popleft() if self._ended else next(iter(self._by_id)))

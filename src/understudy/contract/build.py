@@ -34,6 +34,7 @@ from understudy.contract.model import (
     Upload,
 )
 from understudy.contract.openapi import OpenApi
+from understudy.contract.pages import compile_paging
 from understudy.contract.signs import compile_sign
 from understudy.contract.templates import Template
 from understudy.contract.views import View
@@ -233,10 +234,12 @@ class _JobTypeBuilder(Compiler):
                     None if otherwise is None else tuple(otherwise),
                 )
             )
+        reply = self._view(node["reply"], (*at, "reply"), of_job=False)
         return Listing(
             operation=self._operation(node["operation"], (*at, "operation")),
             filters=tuple(filters),
-            reply=self._view(node["reply"], (*at, "reply"), of_job=False),
+            reply=reply,
+            paging=compile_paging(self, node["page"], (*at, "page"), reply) if "page" in node else None,
         )
 
     def _events(self, node: dict[str, Any], at: At) -> Events:

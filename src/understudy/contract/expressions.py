@@ -55,6 +55,7 @@ ROOTS: dict[str, Names | None] = {
         "outputs": {"count": {}, "0": _members(Output)},
     },
     "jobs": _names("count"),
+    "page": _names("next", "previous", "nextUrl", "previousUrl", "hasMore", "firstId", "lastId", "total"),
     "output": _members(Output),
     "log": {},
     "models": _names("count"),

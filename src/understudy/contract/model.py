@@ -17,6 +17,7 @@ from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.loader import Document
 from understudy.contract.operations import Operation, Router, Security
+from understudy.contract.pages import Paging
 from understudy.contract.templates import Template, Text
 from understudy.contract.views import View, Words
 from understudy.lifecycle import Json, State
@@ -98,6 +99,7 @@ class Listing(NamedTuple):
     operation: str
     filters: tuple[Filter, ...]
     reply: View
+    paging: Paging | None
 
 
 class Frame(NamedTuple):

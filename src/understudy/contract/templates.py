@@ -289,13 +289,16 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "mediaType": ((str,), "text"),
     "extension": ((str,), "text"),
     "content": ((bytes,), "base64 text"),
+    "next": ((str, int), "text or a number"),
+    "nextUrl": ((str,), "text"),
+    "hasMore": ((bool,), "true or false"),
 }
 
 
 def check_types(reading: Reading, at: Path = ()) -> None:
     """Raise ReadError when something that was read cannot be what it stands for."""
     for path, value in reading.items():
-        types = _TYPES.get(str(path[-1])) if path[0] in ("job", "jobs", "error", "asset") else None
+        types = _TYPES.get(str(path[-1])) if path[0] in ("job", "jobs", "error", "asset", "page") else None
         wrong = types is not None and (
             not isinstance(value, types[0]) or (isinstance(value, bool) and bool not in types[0])
         )
