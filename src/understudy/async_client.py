@@ -96,7 +96,7 @@ class AsyncClient(ClientBase):
                 response = await stack.enter_async_context(self._opened(job, ear.patience))
                 response.stream = Watched(response.stream, ear.look)
                 await self._drive(self._look(waiting))  # the job may have ended before, and there is no replay
-                jobs = await stack.enter_async_context(aclosing(self._told(response)))
+                jobs = await stack.enter_async_context(aclosing(self._told(response, job)))
                 while not waiting.job.terminal:
                     ear.hear(await anext(jobs, None))
         return await self._drive(self._wait(waiting))
@@ -128,7 +128,7 @@ class AsyncClient(ClientBase):
     async def events(self, job: Job | None = None) -> AsyncIterator[AsyncIterator[Job]]:
         """Listen to the provider's stream of events; see `Client.events`."""
         async with self._opened(job) as response:
-            yield self._told(response)
+            yield self._told(response, job)
 
     @asynccontextmanager
     async def _opened(
@@ -142,10 +142,10 @@ class AsyncClient(ClientBase):
                     raise self._flows.unsubscribed(await self._read(response, send, self._clock.now()))
             yield response
 
-    async def _told(self, response: httpx.Response) -> AsyncGenerator[Job, None]:
+    async def _told(self, response: httpx.Response, job: Job | None) -> AsyncGenerator[Job, None]:
         with self._or_lost():
             async for event in httpx_sse.EventSource(response).aiter_sse():
-                told = self._flows.reader.event(event.event, event.data)
+                told = self._flows.told(event.event, event.data, job)
                 if told is not None:
                     yield told
 

@@ -180,7 +180,7 @@ class Client(ClientBase):
             with Listening(waiting, self._clock) as ear, self._opened(job, ear.patience) as response:
                 response.stream = Watched(response.stream, ear.look)
                 self._drive(self._look(waiting))  # the job may have ended before, and there is no replay
-                jobs = self._told(response)
+                jobs = self._told(response, job)
                 while not waiting.job.terminal:
                     ear.hear(next(jobs, None))
         return self._drive(self._wait(waiting))
@@ -257,7 +257,7 @@ class Client(ClientBase):
             <State.SUCCEEDED: 'succeeded'>
         """
         with self._opened(job) as response:
-            yield self._told(response)
+            yield self._told(response, job)
 
     @contextmanager
     def _opened(self, job: Job | None, patience: float = REQUEST_TIMEOUT_SECONDS) -> Iterator[httpx.Response]:
@@ -269,10 +269,10 @@ class Client(ClientBase):
                     raise self._flows.unsubscribed(self._read(response, send, self._clock.now()))
             yield response
 
-    def _told(self, response: httpx.Response) -> Iterator[Job]:
+    def _told(self, response: httpx.Response, job: Job | None) -> Iterator[Job]:
         with self._or_lost():
             for event in httpx_sse.EventSource(response).iter_sse():
-                told = self._flows.reader.event(event.event, event.data)
+                told = self._flows.told(event.event, event.data, job)
                 if told is not None:
                     yield told
 

@@ -45,6 +45,12 @@ class Flows(Submits, Waits, Lists, KeyRing):
         what = "the stream of events could not be opened"
         return self._error(ProviderError, what, operation.id, answer=answer, found=found)
 
+    def told(self, name: str, data: str, job: Job | None) -> Job | None:
+        """Return the job that an event tells of, or None for an event of another kind."""
+        events = self.job_type.events
+        assert events is not None  # or there were no subscription
+        return self.reader.event(name, data, job if events.scope == "job" else None)
+
     def lost(self, kind: type[ClientError], cause: Exception) -> ClientError:
         """Return the error that a stream of events breaks with."""
         assert self.job_type.events is not None  # or there were no subscription

@@ -17,7 +17,7 @@ from understudy.media import draw, picture
 from understudy.mint import mint
 from understudy.paging import turn_to
 from understudy.signatures import jwk_set
-from understudy.stage import moved
+from understudy.stage import moved, replayed
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Part, Reply, Stream
 
@@ -99,14 +99,15 @@ def _one_of(value: Json, options: tuple[Json, ...]) -> bool:
 
 
 def events(back: Backstage, call: Call) -> Outcome:
-    """Open a stream of what happens from now on."""
+    """Open a stream of what happens from now on, and where it is replayed, of what has happened before."""
     operation = call.job_type.events
     assert operation is not None  # or nobody were routed here
     checked(call)
-    job_id, ended = None, False
+    job_id, ended, missed = None, False, []
     if operation.scope == "job":
         play = _play_of(back, call, operation.id)
         job_id, ended = play.job.id, play.job.state in operation.end
+        missed = replayed(play, call.view.header.get("last-event-id", "")) if operation.replay else []
     comment = f": {operation.keep_alive_comment}\n\n".encode()
     stream = Stream(
         [("content-type", "text/event-stream"), ("cache-control", "no-cache")],
@@ -116,6 +117,7 @@ def events(back: Backstage, call: Call) -> Outcome:
         job_id=job_id,
         ended=ended,
     )
+    stream.frames.extend(missed)
     streams = call.account.streams
     streams.append(stream)
 

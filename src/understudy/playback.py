@@ -19,6 +19,7 @@ from understudy.comparison import At, Comparison, Ids, shown
 from understudy.contract.codecs import CodecError, dump_json
 from understudy.contract.conditions import same
 from understudy.contract.expressions import first_value
+from understudy.contract.frames import recognise
 from understudy.contract.loader import Document
 from understudy.contract.model import Contract, JobType, Status
 from understudy.contract.operations import Operation
@@ -34,7 +35,6 @@ from understudy.probes import (
     chosen,
     decoded,
     fits,
-    frame_template,
     naming,
     parse_frame,
     request_to,
@@ -317,8 +317,8 @@ class _Player:
             if name is not None and event != name:
                 self._comparison.added.append((*at, event))
                 continue
-            _, template = frame_template(self._streaming, event, data)
-            parts = results_of(self._streaming)
+            told = None if self._streaming.events is None else recognise(self._streaming.events, event, data)
+            template, parts = None if told is None else told.frame.data, results_of(self._streaming)
             self._comparison.compare(template, recorded["data"], data, (*at, "data"), parts=parts)
             return
         self._comparison.differ(at, "the fake sends no such event here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
@@ -12,12 +13,13 @@ from understudy.contract.loader import follow, pointer_parts
 from understudy.contract.model import Contract, JobType
 from understudy.contract.openapi import METHODS
 from understudy.contract.operations import Operation, key_headers, key_parameters
-from understudy.contract.templates import Path, ReadError, Reading, Template
-from understudy.contract.validation import SchemaCheck
+from understudy.contract.templates import Path, ReadError, Template
+from understudy.contract.validation import SchemaCheck, Violation
 from understudy.contract.views import Variants, View
 from understudy.fake import API_KEY
-from understudy.lifecycle import Json, State
-from understudy.wire import Request
+from understudy.files import UploadedFile
+from understudy.lifecycle import Job, Json, State
+from understudy.wire import Request, RequestView
 
 #: How long a job that goes by reads is left alone between two of them, so that no rate limit binds.
 PACE_SECONDS = 1.0
@@ -27,6 +29,9 @@ TOLD = (
     *("id", "status", "model", "input", "result", "error.code", "error.message", "progress", "logs", "position"),
     *("cost", "createdAt", "startedAt", "updatedAt", "endedAt", "callbackUrl"),
 )
+
+#: When a sample job was made, in unix seconds.
+MADE = 1767225600.0
 
 _BOUNDARY = "understudy-boundary"
 
@@ -132,12 +137,35 @@ def views_of(job_type: JobType) -> Iterator[tuple[str, View]]:
     yield from ((operation, upload.reply) for upload in job_type.uploads for operation in upload.operations)
 
 
-def sample_page(job_type: JobType) -> dict[str, Json]:
-    """Return what `$page` may stand for in a list of one job."""
+def sample_scope(contract: Contract, job_type: JobType, request: RequestView, job: Job | None) -> dict[str, Any]:
+    """Return what templates may name, about a sample job, or about none.
+
+    Args:
+        contract: Whose server it is.
+        job_type: The kind of job.
+        request: A create of one.
+        job: The job.
+    """
     paging = None if job_type.listing is None else job_type.listing.paging
-    mark, url = 2 if paging is not None and paging.style in ("offset", "number") else "next", "https://example.com/next"
-    marks = {"next": mark, "previous": mark, "nextUrl": url, "previousUrl": url}
-    return {**marks, "hasMore": True, "firstId": "first", "lastId": "last", "total": 3}
+    mark = 2 if paging is not None and paging.style in ("offset", "number") else "next"
+    url, models = "https://example.com/0.png", list(job_type.models.values())
+    return {
+        "job": job,
+        "jobs": [] if job is None else [job],
+        "page": {
+            **{"next": mark, "previous": mark, "nextUrl": url, "previousUrl": url},
+            **{"hasMore": True, "firstId": "first", "lastId": "last", "total": 3},
+        },
+        "request": request,
+        "server": {"url": contract.servers[0]},
+        "account": {"balance": 1},
+        "asset": {"url": url},
+        "file": UploadedFile("0.png", "folder/0.png", url, 7, "image/png", MADE, b"picture"),
+        "violation": Violation("body", "name", "/name", "type", "string", 1, "1 is no string"),
+        "models": models,
+        "model": models[0] if models else None,
+        "now": MADE,
+    }
 
 
 def told_by(field: str) -> str:
@@ -192,23 +220,8 @@ def fits(template: Template, value: Json) -> bool:
 def parse_frame(frame: bytes) -> tuple[str, Json]:
     """Return the name and the data of a server-sent event."""
     lines = [line.partition(": ") for line in frame.decode().splitlines()]
-    event = next(value for name, _, value in lines if name == "event")
+    event = next((value for name, _, value in lines if name == "event"), "message")
     return event, decoded("\n".join(value for name, _, value in lines if name == "data").encode())
-
-
-def frame_template(job_type: JobType, event: str, data: Json) -> tuple[State | None, Template | None]:
-    """Return the state that an event tells of, and what its data was rendered from."""
-    events = job_type.events
-    assert events is not None  # or there were no event
-    for state, frames in events.frames.items():
-        for frame in frames:
-            reading: Reading = {}
-            if frame.event == event and fits(frame.data, data):
-                frame.data.read(data, reading, ())
-                word = reading.get(("job", "status"))
-                if word is None or job_type.words.state_named(word) is state:
-                    return state, frame.data
-    return None, None
 
 
 def as_at(value: Json, pointer: str) -> tuple[str | int, ...]:

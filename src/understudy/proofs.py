@@ -13,32 +13,29 @@ from typing import Any
 from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.expressions import first_value
+from understudy.contract.frames import recognise
 from understudy.contract.model import Contract, Failure, JobType
-from understudy.contract.templates import Literal, ReadError, Reading, literals
-from understudy.contract.validation import SchemaCheck, Violation
+from understudy.contract.templates import Literal, ReadError, Reading, leaves, literals
+from understudy.contract.validation import SchemaCheck
 from understudy.contract.views import View, facts_of, prefixes
 from understudy.errors import Problem
-from understudy.files import UploadedFile
 from understudy.lifecycle import TERMINAL, Job, JobError, Json, Output, State
 from understudy.mint import mint
 from understudy.probes import (
+    MADE,
     TOLD,
     callback_schema,
     can_have,
-    frame_template,
     rules_of,
     sample_body,
-    sample_page,
     sample_parameters,
+    sample_scope,
     schema_of,
     told_by,
     views_of,
 )
 from understudy.reader import Reader
 from understudy.wire import RequestView
-
-#: When the sample job was made, in unix seconds.
-_MADE = 1767225600.0
 
 
 class Proof:
@@ -112,14 +109,14 @@ class Proof:
             cost=1,
             spent=1,
             refunded=False,
-            created_at=_MADE,
-            updated_at=_MADE,
+            created_at=MADE,
+            updated_at=MADE,
             operation=group.operations[0],
         )
         if state is not State.QUEUED:
-            job.started_at = job.updated_at = _MADE + 1
+            job.started_at = job.updated_at = MADE + 1
         if state in TERMINAL:
-            job.ended_at = job.updated_at = _MADE + 13
+            job.ended_at = job.updated_at = MADE + 13
             job.duration_seconds = 13
         if state is State.SUCCEEDED:
             url = "https://example.com/0.png"
@@ -133,23 +130,7 @@ class Proof:
         return job
 
     def _scope(self, job: Job | None) -> dict[str, Any]:
-        models = list(self._job_type.models.values())
-        return {
-            "job": job,
-            "jobs": [] if job is None else [job],
-            "page": sample_page(self._job_type),
-            "request": self._request,
-            "server": {"url": self._contract.servers[0]},
-            "account": {"balance": 1},
-            "asset": {"url": "https://example.com/0.png"},
-            "file": UploadedFile(
-                "0.png", "folder/0.png", "https://example.com/0.png", 7, "image/png", _MADE, b"picture"
-            ),
-            "violation": Violation("body", "name", "/name", "type", "string", 1, "1 is no string"),
-            "models": models,
-            "model": models[0] if models else None,
-            "now": _MADE,
-        }
+        return sample_scope(self._contract, self._job_type, self._request, job)
 
     # --- reading backwards ----------------------------------------------------------------------------------------
 
@@ -250,12 +231,16 @@ class Proof:
                 at = ("events", "frames", state.value, index)
                 with self._rendering(at, state):
                     job, reading = self.job(state), Reading()
-                    data = _json(frame.data.render(self._scope(job)))
-                    frame.data.read(data, reading, ())
-                    if frame_template(self._job_type, frame.event, data)[0] is not state:
-                        self._problem(at, f"a client cannot get the state of a job that is {state} from this")
-                    if events is not None and events.scope == "account" and reading.get(("job", "id")) != job.id:
-                        self._problem(at, f"a client cannot get the id of a job that is {state} from this")
+                    scope = self._scope(job)
+                    for data in [frame.data.render(scope)] if frame.each is None else frame.each.render(scope):
+                        frame.data.read(_json(data), reading, ())
+                        told = None if events is None else recognise(events, frame.event or "message", _json(data))
+                        if told is None and not list(leaves(frame.data)):
+                            continue  # it says that the stream is over, or the like
+                        if told is None or told.state is not state:
+                            self._problem(at, f"a client cannot get the state of a job that is {state} from this")
+                        if events is not None and events.scope == "account" and reading.get(("job", "id")) != job.id:
+                            self._problem(at, f"a client cannot get the id of a job that is {state} from this")
 
     # --- the document's schemas -----------------------------------------------------------------------------------
 

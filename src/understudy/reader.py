@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 from understudy.callback import verify
 from understudy.contract.codecs import parse_json
 from understudy.contract.expressions import Scope, first_value
+from understudy.contract.frames import recognise
 from understudy.contract.model import Contract, JobType
-from understudy.contract.templates import Path, ReadError, Reading, check_types, fit
+from understudy.contract.templates import Path, ReadError, Reading, fit
 from understudy.contract.views import Read, View, facts_of, prefixes
 from understudy.errors import UnreadableReply, UsageError
 from understudy.lifecycle import Job, JobError, State
@@ -78,27 +79,26 @@ class Reader:
                 return str(found)
         return ""
 
-    def event(self, name: str, data: str) -> Job | None:
-        """Return the job that an event tells of, or None for an event of another kind."""
+    def event(self, name: str, data: str, job: Job | None = None) -> Job | None:
+        """Return the job that an event tells of, or None for an event of another kind.
+
+        Args:
+            name: The name of the event.
+            data: Its data.
+            job: The one job that the stream is about, where it is about one: such an event may not say so.
+        """
         events = self._job_type.events
         assert events is not None  # or nobody had subscribed
         try:
             value = parse_json(data)
         except ValueError:
             value = data
-        for state, frames in events.frames.items():
-            for frame in frames:
-                reading: Reading = {}
-                try:
-                    frame.data.read(value, reading, ())
-                    check_types(reading)
-                except ReadError:
-                    continue
-                word = reading.get(("job", "status"))
-                told = state if word is None else events.words.state_named(word)
-                if frame.event == name and told is state and ("job", "id") in reading:
-                    return self.job(reading, ("job",), None, state, None)
-        return None
+        told = recognise(events, name, value)
+        if told is None:
+            return None
+        about = told.reading.get(("job", "id"), None if job is None else job.id)
+        known = job if job is not None and job.id == about else None
+        return None if about is None else self.job(told.reading, ("job",), None, told.state, known)
 
     def callback(
         self,

@@ -17,13 +17,13 @@ from functools import partial
 from understudy.behaviour import Behaviour
 from understudy.callback import Delivery, Notice, compose
 from understudy.clock import Clock, Entry
-from understudy.contract.codecs import dump_json
+from understudy.contract.codecs import as_text, dump_json
 from understudy.contract.expressions import first_value
-from understudy.contract.model import Events
+from understudy.contract.frames import Events
 from understudy.faults.fault import Shipment
 from understudy.files import below_host
 from understudy.journal import Attempt, Journal, Transition
-from understudy.lifecycle import JobError, Output, State, Step
+from understudy.lifecycle import JobError, Json, Output, State, Step
 from understudy.mint import mint
 from understudy.reach import NOT_SENT, shown_url
 from understudy.store import Play, Plays
@@ -158,7 +158,7 @@ class Stage:
         events = play.job_type.events
         if events is None:
             return
-        frames = list(frames_of(events, play))
+        frames = frames_of(events, play)
         for stream in tuple(play.account.streams):  # a carrier may close one of them meanwhile
             if stream.operation == events.operation and stream.job_id in (None, play.job.id):
                 for frame in frames:
@@ -263,18 +263,38 @@ def _another(secret: str) -> str:
 
 
 def frames_of(events: Events, play: Play) -> list[bytes]:
-    """Return the frames that are sent for the state that a job is in."""
-    scope = {"job": play.job}
-    return [
-        sse_frame(frame.event, dump_json(data) if not isinstance(data := frame.data.render(scope), str) else data)
-        for frame in events.frames.get(play.job.state, ())
-    ]
+    """Return the frames that are sent for the state that a job is in, and note them with the job."""
+    made = []
+    for frame in events.frames.get(play.job.state, ()):
+        scope = {"job": play.job}
+        for data in [frame.data.render(scope)] if frame.each is None else frame.each.render(scope):
+            numbered = {**scope, "event": {"name": frame.event, "number": len(play.frames) + 1}}
+            own = None if frame.id is None else as_text(frame.id.render(numbered))
+            made.append(sse_frame(frame.event, data, id=own, retry_seconds=frame.retry_seconds))
+            play.frames.append((own or "", made[-1]))
+    return made
 
 
-def sse_frame(event: str, data: str) -> bytes:
-    """Return one server-sent event (HTML standard, section 9.2)."""
-    lines = "".join(f"data: {line}\n" for line in re.split("\r\n|\r|\n", data))
-    return f"event: {event}\n{lines}\n".encode()
+def replayed(play: Play, last_id: str) -> list[bytes]:
+    """Return the frames about a job so far: those after the one with an id, or where none has it, all."""
+    ids = [own for own, _ in play.frames]
+    seen = ids.index(last_id) + 1 if last_id and last_id in ids else 0
+    return [frame for _, frame in play.frames[seen:]]
+
+
+def sse_frame(
+    event: str | None,
+    data: Json,
+    *,
+    id: str | None = None,  # as the standard calls it
+    retry_seconds: float | None = None,
+) -> bytes:
+    """Return one server-sent event (HTML standard, section 9.2); what is no text is JSON."""
+    text = data if isinstance(data, str) else dump_json(data)
+    fields = [("data", line) for line in re.split("\r\n|\r|\n", text)]
+    retry = None if retry_seconds is None else round(retry_seconds * 1000)
+    head = [(name, value) for name, value in (("event", event), ("id", id), ("retry", retry)) if value is not None]
+    return ("".join(f"{name}: {value}\n" for name, value in (*head, *fields)) + "\n").encode()
 
 
 def moved(url: str, base: str) -> str:

@@ -81,6 +81,7 @@ class Play:
         story: The scenario that it was made under, and keeps.
         met: How many of the requests about it each fault has met.
         number: Which job of the stand-in it is, from 1.
+        frames: The server-sent events about it so far, each with its id.
     """
 
     job: Job
@@ -102,6 +103,7 @@ class Play:
     story: Scenario | None = None
     met: Met = field(default_factory=dict)
     number: int = 0
+    frames: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 class Accounts(Mapping[str, Account]):

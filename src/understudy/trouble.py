@@ -194,7 +194,7 @@ class Trouble:
             resume = outcome.resume
             return Wait(outcome.until, lambda: self._through(faults, resume()))
         if isinstance(outcome, Stream):
-            outcome.taps = [fault.tap for fault in faults]
+            outcome.tap([fault.tap for fault in faults])
         elif isinstance(outcome, Reply):
             return self._through(others, _about(outcome, first.answer(outcome, self._clock.now())))
         return outcome

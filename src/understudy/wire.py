@@ -198,6 +198,16 @@ class Stream:
     wake: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
 
+    def tap(self, taps: Sequence[Tap]) -> None:
+        """Let faults have their hands in it, and in what waits already."""
+        waiting, ended, self.taps = [*self.frames], self.ended, taps
+        self.frames.clear()
+        self.ended = False
+        for frame in waiting:
+            self.send(frame)
+        if ended:
+            self.end(broken=self.broken)
+
     def send(self, frame: bytes) -> None:
         """Send a frame, unless it has ended."""
         frames = [frame]

@@ -10,6 +10,7 @@ from understudy.contract.catalogue import ENGINE_ERRORS, Catalogue, ErrorRule
 from understudy.contract.closed import check_closed
 from understudy.contract.compiler import At, Compiler
 from understudy.contract.expressions import Expression
+from understudy.contract.frames import Events, compile_events
 from understudy.contract.loader import Document, load
 from understudy.contract.model import (
     Assets,
@@ -17,10 +18,8 @@ from understudy.contract.model import (
     Cancel,
     Contract,
     Create,
-    Events,
     Failure,
     Filter,
-    Frame,
     JobType,
     Listing,
     ModelOperation,
@@ -243,26 +242,7 @@ class _JobTypeBuilder(Compiler):
         )
 
     def _events(self, node: dict[str, Any], at: At) -> Events:
-        frames = {
-            State(state): tuple(
-                Frame(entry["event"], self.template(entry["data"], (*at, "frames", state, index, "data")))
-                for index, entry in enumerate(entries)
-            )
-            for state, entries in node["frames"].items()
-            if state in set(State)
-        }
-        keep_alive = node.get("keepAlive", {})
-        return Events(
-            operation=self._operation(node["operation"], (*at, "operation")),
-            scope=node["scope"],
-            id=self.place(node["id"], (*at, "id")) if "id" in node else (),
-            link=self._link(node, at),
-            keep_alive_seconds=keep_alive.get("everySeconds"),
-            keep_alive_comment=keep_alive.get("comment", ""),
-            frames=frames,
-            end=frozenset(State(state) for state in node.get("end", ())),
-            words=self._words,
-        )
+        return compile_events(self, node, at, self._operation(node["operation"], (*at, "operation")), self._words)
 
     def _callback(self, node: dict[str, Any], at: At) -> Callback:
         trigger = node.get("trigger", list(TERMINAL))

@@ -66,7 +66,7 @@ ROOTS: dict[str, Names | None] = {
     "delivery": _names("id", "attempt", "timestamp", "body"),
     "signature": {},
     "secret": None,
-    "event": _names("name"),
+    "event": _names("name", "number"),
     "file": _names("name", "path", "url", "size", "mediaType", "uploadedAt"),
     "asset": _names("url"),
     "server": _names("url"),

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from understudy.contract.catalogue import Catalogue
 from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Expression, Place
+from understudy.contract.frames import Events
 from understudy.contract.loader import Document
 from understudy.contract.operations import Operation, Router, Security
 from understudy.contract.pages import Paging
@@ -100,27 +101,6 @@ class Listing(NamedTuple):
     filters: tuple[Filter, ...]
     reply: View
     paging: Paging | None
-
-
-class Frame(NamedTuple):
-    """One server-sent event."""
-
-    event: str
-    data: Template
-
-
-class Events(NamedTuple):
-    """The operation that streams server-sent events."""
-
-    operation: str
-    scope: Literal["account", "job"]
-    id: Place
-    link: Template | None
-    keep_alive_seconds: float | None
-    keep_alive_comment: str
-    frames: Mapping[State, tuple[Frame, ...]]
-    end: frozenset[State]
-    words: Words
 
 
 class Sign(NamedTuple):
