@@ -104,6 +104,18 @@ def test_ending_a_forgotten_job_forgets_no_other(job_type: JobType) -> None:
     assert list(plays) == ["c"]
 
 
+def test_a_job_that_is_removed_leaves_nothing(job_type: JobType) -> None:
+    """A job that is removed after its end is not remembered as one that ended, and the next to go is another."""
+    plays, account = Plays(2), opened("a")
+    for job_id in ("a", "b"):
+        plays.add(play_of(job_type, job_id, account, state=State.SUCCEEDED))
+        plays.ended(plays[job_id])
+    plays.forget(plays["a"])
+    for job_id in ("c", "d"):
+        plays.add(play_of(job_type, job_id, account))
+    assert (list(plays), len(plays._ended)) == (["c", "d"], 0)
+
+
 # Accounts
 
 

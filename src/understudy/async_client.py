@@ -117,6 +117,10 @@ class AsyncClient(ClientBase):
         """Ask for a job to be stopped; see `Client.cancel`."""
         return await self._drive(self._flows.cancel(job))
 
+    async def delete(self, job: Job) -> None:
+        """Ask for a job to be removed; see `Client.delete`."""
+        await self._drive(self._flows.delete(job))
+
     async def jobs(self) -> AsyncGenerator[Job, None]:
         """Go through all jobs that the provider lists; see `Client.jobs`."""
         walk = self._flows.walk()

@@ -209,6 +209,18 @@ class Client(ClientBase):
         """
         return self._drive(self._flows.cancel(job))
 
+    def delete(self, job: Job) -> None:
+        """Ask for a job to be removed, after which the provider does not know it.
+
+        Args:
+            job: The job; some providers stop one that is active instead.
+
+        Raises:
+            UsageError: The provider cannot delete.
+            ProviderError: It refused, or answered an error.
+        """
+        self._drive(self._flows.delete(job))
+
     def jobs(self) -> Iterator[Job]:
         """Go through all jobs that the provider lists, page by page, each once.
 

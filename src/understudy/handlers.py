@@ -63,17 +63,19 @@ def result(back: Backstage, call: Call) -> Outcome:
     return call.reply(operation.reply, play.job.state, (play.job.id,), job=shown(play, operation.reply, call.scope))
 
 
-def cancel(back: Backstage, call: Call) -> Outcome:
-    """Stop a job, where it is in a state in which it can be stopped."""
-    operation = call.job_type.cancel
-    assert operation is not None  # or nobody were routed here
-    play = _play_of(back, call, operation.id)
-    view = operation.refused
-    if play.job.state in operation.states:
-        view = operation.reply
-        if not play.job.terminal:
-            back.stage.cancel(play)
-    return call.reply(view, play.job.state, (play.job.id,), job=play.job)
+def end(back: Backstage, call: Call) -> Outcome:
+    """Stop a job or remove it, whichever the operation does in the state that the job is in."""
+    kind = call.job_type
+    ways = kind.endings(call.operation.id)
+    play = _play_of(back, call, ways[0].id)
+    way = next((way for way in ways if play.job.state in way.states), None)
+    if way is not None and way is kind.cancel and not play.job.terminal:
+        back.stage.cancel(play)
+    view = ways[0].refused if way is None else way.reply
+    reply = call.reply(view, play.job.state, (play.job.id,), job=play.job)
+    if way is not None and way is kind.delete:
+        back.stage.remove(play)
+    return reply
 
 
 def listing(back: Backstage, call: Call) -> Outcome:
@@ -209,7 +211,8 @@ HANDLERS: Mapping[str, Handler] = {
     "create": create,
     "status": status,
     "result": result,
-    "cancel": cancel,
+    "cancel": end,
+    "delete": end,
     "list": listing,
     "events": events,
     "models": models,

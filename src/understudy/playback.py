@@ -262,18 +262,17 @@ class _Player:
             rule = next((found for found in rules if fits(found.body, actual)), None)
             return _Source() if rule is None else _Source(rule.body, rule.headers, {("error", "message"): rule.message})
         part = job_type.operation_ids().get(operation)
-        jobs = [self._provider.plays[job_id].job for job_id in reply.jobs]
-        if part in ("status", "cancel"):
-            jobs = [before[job.id] for job in jobs]  # a read can be the last of a step
+        now = {job_id: play.job for job_id, play in self._provider.plays.items()}
+        about = before if part == "status" else {**before, **now}  # a read can be the last of a step, a job be removed
+        jobs = [about[job_id] for job_id in reply.jobs]
         job = next(iter(jobs), None)
         views = [found for name, found in views_of(job_type) if name == operation]
-        cancel = job_type.cancel
-        if part == "cancel" and cancel is not None and job is not None:
-            views = views[:1] if job.state in cancel.states else views[1:]
-            job = self._provider.plays[job.id].job
+        ways = job_type.endings(operation)
+        if ways and job is not None:
+            views = [next((way.reply for way in ways if before[job.id].state in way.states), ways[0].refused)]
         if not views:
             return _Source()
-        state = job.state if job is not None and part in ("create", "status", "cancel") else None
+        state = job.state if job is not None and part in ("create", "status", "cancel", "delete") else None
         scope = {"request": view, "job": job, "jobs": jobs, "statusCode": reply.status}
         return _Source(chosen(views[0].variants[state], scope), views[0].headers, results_of(job_type))
 

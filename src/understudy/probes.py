@@ -119,15 +119,16 @@ def schema_of(contract: Contract, operation: str, status: int) -> SchemaCheck | 
 
 
 def views_of(job_type: JobType) -> Iterator[tuple[str, View]]:
-    """Yield each operation that answers a view, with that view; a cancel has two."""
+    """Yield each operation that answers a view, with that view; what stops or removes a job has two."""
     yield from ((operation, group.reply) for group in job_type.creates for operation in group.operations)
     if job_type.status is not None:
         yield job_type.status.operation, job_type.status.reply
     if job_type.result is not None:
         yield job_type.result.operation, job_type.result.reply
-    if job_type.cancel is not None:
-        yield job_type.cancel.operation, job_type.cancel.reply
-        yield job_type.cancel.operation, job_type.cancel.refused
+    for ending in (job_type.cancel, job_type.delete):
+        if ending is not None:
+            yield ending.operation, ending.reply
+            yield ending.operation, ending.refused
     if job_type.listing is not None:
         yield job_type.listing.operation, job_type.listing.reply
     if job_type.assets is not None and job_type.assets.renew is not None:

@@ -265,15 +265,20 @@ class Proof:
             self._problem(at, f"the body{about} is not what the document's schema says{where}: {violation.message}")
 
     def _other_views(self) -> None:
-        """Hold to the schemas what `_prove` has not seen: the answers to a cancel and a list, and those of no job."""
-        cancel, listing = self._job_type.cancel, self._job_type.listing
+        """Hold to the schemas what `_prove` has not seen: answers to a cancel, delete or list, and those of no job."""
+        cancel, delete, listing = self._job_type.cancel, self._job_type.delete, self._job_type.listing
+        words = self._job_type.words.by_state
         of_cancel = [] if cancel is None else [cancel.reply, cancel.refused]
         for operation, view in views_of(self._job_type):
             shown: list[tuple[State | None, State | None]] = [] if State.QUEUED in view.variants else [(None, None)]
             if any(view is other for other in of_cancel):
                 shown = [(State.CANCELLED, State.CANCELLED)]
+            elif delete is not None and view is delete.reply:
+                shown = [(state, state) for state in words if state in delete.states]
+            elif delete is not None and view is delete.refused:
+                shown = [(state, state) for state in words if state not in delete.states]
             elif listing is not None and view is listing.reply:
-                shown = [(None, state) for state in self._job_type.words.by_state]
+                shown = [(None, state) for state in words]
             for rendered_in, state in shown:
                 with self._rendering(_at(view), state or State.QUEUED):
                     job = None if state is None else self.job(state)
@@ -315,7 +320,7 @@ class Proof:
             "invalid": asked.body is not None or bool(asked.parameters),
             "unknownModel": part == "create" and bool(job_type.models),
             "credits": part == "create" and bool(job_type.prices),
-            "notFound": part in ("status", "result", "cancel", "models") and bool(asked.parameters),
+            "notFound": part in ("status", "result", "cancel", "delete", "models") and bool(asked.parameters),
             "rateLimited": limited or (part == "create" and job_type.concurrent_jobs is not None),
             "serverError": True,
         }.get(name, part == "create" or (part == "status" and name == self._invisible))

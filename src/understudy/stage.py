@@ -86,6 +86,13 @@ class Stage:
         play.steps = deque([Step(State.CANCELLED)])
         self._enter(play, play.steps[0])
 
+    def remove(self, play: Play) -> None:
+        """Forget a job, whatever was still to come of it; the streams of that one job end."""
+        for stream in play.account.streams:
+            if stream.job_id == play.job.id:
+                stream.end()
+        self._plays.forget(play)
+
     def skip_reads(self, play: Play) -> None:
         """Treat the steps that wait for reads as done: nobody reads a job whose create blocks."""
         while play.reads_left is not None:

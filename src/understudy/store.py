@@ -164,7 +164,7 @@ class Plays(Mapping[str, Play]):
     def __init__(self, max_jobs: int = MAX_JOBS) -> None:
         self._max = max_jobs
         self._by_id: dict[str, Play] = {}
-        self._ended: deque[str] = deque()
+        self._ended: dict[str, None] = {}
         self._added = 0
 
     def add(self, play: Play) -> None:
@@ -173,16 +173,17 @@ class Plays(Mapping[str, Play]):
         play.number = self._added
         self._by_id[play.job.id] = play
         while len(self._by_id) > self._max:
-            self._forget(self._ended.popleft() if self._ended else next(iter(self._by_id)))
+            self.forget(self._by_id[next(iter(self._ended or self._by_id))])
 
     def ended(self, play: Play) -> None:
         """Note that a job is terminal, so that it may be forgotten."""
-        self._ended.append(play.job.id)
+        if self._by_id.get(play.job.id) is play:  # or it was forgotten meanwhile
+            self._ended[play.job.id] = None
 
-    def _forget(self, job_id: str) -> None:
-        play = self._by_id.pop(job_id, None)
-        if play is None:
-            return
+    def forget(self, play: Play) -> None:
+        """Forget a job, whatever was still to come of it."""
+        del self._by_id[play.job.id]
+        self._ended.pop(play.job.id, None)
         if not play.job.terminal:
             play.account.active -= 1
             if play.due is not None:
@@ -191,9 +192,8 @@ class Plays(Mapping[str, Play]):
 
     def clear(self) -> None:
         """Forget all of them."""
-        for job_id in tuple(self._by_id):
-            self._forget(job_id)
-        self._ended.clear()
+        for play in tuple(self._by_id.values()):
+            self.forget(play)
 
     def __getitem__(self, job_id: str) -> Play:
         return self._by_id[job_id]

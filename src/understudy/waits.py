@@ -13,8 +13,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from understudy.contract.model import Cancel, Pace, Result, Status
+from understudy.contract.model import Ending, Pace, Result, Status
 from understudy.contract.templates import ReadError
+from understudy.contract.views import View
 from understudy.errors import (
     ClientError,
     JobCancelled,
@@ -163,7 +164,7 @@ class Waits(Talk):
         return self.reader.job(read.reading, ("job",), part.reply, read.state, job)
 
     def _ask(
-        self, name: str, part: Status | Result | Cancel, job: Job, patience: float = REQUEST_TIMEOUT_SECONDS
+        self, name: str, part: Status | Result | Ending, job: Job, patience: float = REQUEST_TIMEOUT_SECONDS
     ) -> Generator[Command, Any, Answer]:
         operation, request = self.contract.operations[part.operation], Draft()
         if not job.id:
@@ -241,14 +242,23 @@ class Waits(Talk):
         cancel = self.job_type.cancel
         if cancel is None:
             raise UsageError(f"{self.contract.name} has no operation that cancels a job")
-        operation = self.contract.operations[cancel.operation]
-        answer = yield from self._ask("cancel", cancel, job)
-        body = decoded(answer)
-        found = self._error_in(operation, answer, body, answer_scope(answer, body), cancel.reply, cancel.refused)
-        if found is not None:
-            what = "the job could not be cancelled"
-            raise self._error(ProviderError, what, operation.id, answer=answer, found=found, job=job)
+        yield from self._end(cancel, job, "cancel", cancel.reply, cancel.refused)
         return (yield from self.status(job))
+
+    def delete(self, job: Job) -> Generator[Command, Any, None]:
+        """Ask for a job to be removed; see `Client.delete`."""
+        delete = self.job_type.delete
+        if delete is None:
+            raise UsageError(f"{self.contract.name} has no operation that deletes a job")
+        yield from self._end(delete, job, "delete", delete.reply)
+
+    def _end(self, ending: Ending, job: Job, what: str, *views: View) -> Generator[Command, Any, None]:
+        answer = yield from self._ask(what, ending, job)
+        operation, body = self.contract.operations[ending.operation], decoded(answer)
+        found = self._error_in(operation, answer, body, answer_scope(answer, body), *views)
+        if found is not None:
+            text = f"the {what} was refused"
+            raise self._error(ProviderError, text, operation.id, answer=answer, found=found, job=job)
 
     def ended(self, job: Job) -> Job:
         """Return a job that has succeeded, or raise how else it ended."""

@@ -15,9 +15,9 @@ from understudy.contract.loader import Document, load
 from understudy.contract.model import (
     Assets,
     Callback,
-    Cancel,
     Contract,
     Create,
+    Ending,
     Failure,
     Filter,
     JobType,
@@ -94,7 +94,8 @@ class _JobTypeBuilder(Compiler):
             creates=creates,
             status=self._part("status", self._status),
             result=self._part("result", self._result),
-            cancel=self._part("cancel", self._cancel),
+            cancel=self._part("cancel", self._ending),
+            delete=self._part("delete", self._ending),
             listing=self._part("list", self._listing),
             events=self._part("events", self._events),
             callback=self._part("callback", self._callback),
@@ -210,9 +211,9 @@ class _JobTypeBuilder(Compiler):
             ),
         )
 
-    def _cancel(self, node: dict[str, Any], at: At) -> Cancel:
+    def _ending(self, node: dict[str, Any], at: At) -> Ending:
         reply = self._view(node["reply"], (*at, "reply"))
-        return Cancel(
+        return Ending(
             operation=self._operation(node["operation"], (*at, "operation")),
             id=self.place(node["id"], (*at, "id")),
             link=self._link(node, at),

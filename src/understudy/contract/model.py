@@ -75,8 +75,8 @@ class Result(NamedTuple):
     reply: View
 
 
-class Cancel(NamedTuple):
-    """The operation that stops a job."""
+class Ending(NamedTuple):
+    """The operation that stops a job, or removes it, where it is in one of some states."""
 
     operation: str
     id: Place
@@ -215,7 +215,8 @@ class JobType(NamedTuple):
     creates: tuple[Create, ...]
     status: Status | None
     result: Result | None
-    cancel: Cancel | None
+    cancel: Ending | None
+    delete: Ending | None
     listing: Listing | None
     events: Events | None
     callback: Callback | None
@@ -246,10 +247,20 @@ class JobType(NamedTuple):
         return frozenset({*self.operation_ids().values(), *own})
 
     @property
-    def about_a_job(self) -> dict[str, Status | Result | Cancel | Events]:
-        """The parts that there are which ask about one job by its id, by name."""
-        parts = {"status": self.status, "result": self.result, "cancel": self.cancel, "events": self.events}
+    def about_a_job(self) -> dict[str, Status | Result | Ending | Events]:
+        """The parts that there are which ask about one job by its id, by name; the last of one operation names it."""
+        parts = {
+            "status": self.status,
+            "result": self.result,
+            "delete": self.delete,
+            "cancel": self.cancel,
+            "events": self.events,
+        }
         return {name: part for name, part in parts.items() if part is not None}
+
+    def endings(self, operation: str) -> tuple[Ending, ...]:
+        """Return what an operation does with a job: stop it, remove it, or either, by the state of the job."""
+        return tuple(way for way in (self.cancel, self.delete) if way is not None and way.operation == operation)
 
     def operation_ids(self) -> dict[str, str]:
         """Return the operations of this kind of job, and the part of `x-jobs` that each belongs to."""

@@ -240,6 +240,7 @@ def _views(kind: JobType, part: str) -> list[View]:
         "create": [create.reply for create in kind.creates],
         "status": [kind.status.reply] if kind.status else [],
         "cancel": [kind.cancel.reply] if kind.cancel else [],
+        "delete": [kind.delete.reply] if kind.delete else [],
         "list": [kind.listing.reply] if kind.listing else [],
         "callback": [kind.callback.view] if kind.callback else [],
         "models": [entry.reply for entry in kind.model_operations],

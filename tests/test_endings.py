@@ -1,0 +1,150 @@
+"""Tests of operations that remove a job, or stop or remove it by the state that it is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import clients
+from tests.acme import MADE, MAKE, Acme, exchange, looked, told
+from tests.clients import pair
+from tests.small import PATHS, small
+from understudy import Fake, ProviderError, State, UsageError
+from understudy.wire import Request, Stream
+
+kind = clients.kind
+
+ACTIVE = ["queued", "running"]
+ENDED = ["succeeded", "failed", "cancelled", "expired"]
+GONE = {"body": {"deleted": True, "id": "$job.id"}}
+BUSY = {"http": 409, "body": {"deleted": False}}
+
+
+def removing(root: Path, *, cancel: bool = False, states: list[str] = ENDED) -> Path:
+    """Write a provider whose jobs can be removed after their end, by the operation that stops them or nothing else."""
+    named = {"operation": "cancelJob", "id": "$request.path.id"}
+    part = {**named, "from": states, "reply": GONE, "refused": BUSY}
+    stop = {**named, "from": ACTIVE, "reply": {"body": {"state": "$job.status"}}} if cancel else None
+    return small(root, delete=part, cancel=stop)
+
+
+def made(fake: Fake, state: State | None = None) -> str:
+    if state is not None:
+        fake.next_job(state=state)
+    return str(fake.client().post("/jobs", json={"prompt": "a"}).json()["id"])
+
+
+def test_what_was_removed_is_not_found(tmp_path: Path) -> None:
+    """After a delete a job is neither found nor listed, its files are gone, and it cannot be deleted again."""
+    fake = Fake("small", paths=[removing(tmp_path)])
+    job, other = made(fake, State.SUCCEEDED), made(fake)
+    client, link = fake.client(), str(fake.jobs[job].outputs[0].url)
+    assert client.get(link).status_code == 200
+    assert client.delete(f"/jobs/{job}").json() == {"deleted": True, "id": job}
+    assert [client.get(f"/jobs/{job}").status_code, client.delete(f"/jobs/{job}").status_code] == [404, 404]
+    assert client.get("/jobs").json()["jobs"] == [other]
+    assert client.get(link).status_code == 404
+    assert list(fake.jobs) == [other]
+
+
+def test_what_is_at_work_is_removed_only_where_it_can_be(tmp_path: Path) -> None:
+    """A delete in another state is refused and changes nothing; an active job that is removed does nothing more."""
+    fake = Fake("small", paths=[removing(tmp_path / "no")])
+    job = made(fake)
+    assert fake.client().delete(f"/jobs/{job}").status_code == 409
+    assert fake.client().get(f"/jobs/{job}").status_code == 200
+    fake = Fake("small", paths=[removing(tmp_path / "yes", states=ACTIVE)])
+    job = made(fake)
+    assert fake.client().delete(f"/jobs/{job}").status_code == 200
+    fake.clock.advance(100)
+    assert [entry.state for entry in fake.journal.transitions] == ["queued"]
+
+
+def test_the_stream_of_a_job_ends_with_it(tmp_path: Path) -> None:
+    """Who listens to one job hears of its end when it is removed, and who listens to all goes on listening."""
+    parameters = PATHS["/jobs/{id}"]["parameters"]
+    paths = {"/jobs/{id}/events": {"parameters": parameters, "get": {"operationId": "listenToOne"}}}
+    part = {"operation": "cancelJob", "id": "$request.path.id", "from": ACTIVE, "reply": {}}
+    streams = []
+    for scope, operation in (("job", "listenToOne"), ("account", "listen")):
+        events = {"operation": operation, "scope": scope, "id": "$request.path.id", "frames": {}}
+        fake = Fake("small", paths=[small(tmp_path / scope, paths=paths, events=events, delete=part, cancel=None)])
+        job = made(fake)
+        stream = fake.handle(Request("GET", "/events" if scope == "account" else f"/jobs/{job}/events"))
+        fake.client().delete(f"/jobs/{job}")
+        assert isinstance(stream, Stream)
+        streams.append(stream.ended)
+    assert streams == [True, False]
+
+
+def test_one_operation_may_stop_and_remove(tmp_path: Path) -> None:
+    """Where one operation does both, the state of the job decides which."""
+    fake = Fake("small", paths=[removing(tmp_path, cancel=True)])
+    job, client = made(fake), fake.client()
+    assert client.delete(f"/jobs/{job}").json() == {"state": "cancelled"}
+    assert client.get(f"/jobs/{job}").json()["state"] == "cancelled"
+    assert client.delete(f"/jobs/{job}").json() == {"deleted": True, "id": job}
+    assert client.delete(f"/jobs/{job}").status_code == 404
+
+
+def test_a_job_is_removed_by_a_client(kind: Any, tmp_path: Path) -> None:
+    """The client removes a job, and is told of a refusal, of a job that is not there, and where nothing is removed."""
+    client, fake = pair(kind, "small", paths=[removing(tmp_path)])
+    job = client.submit({"prompt": "a"})
+    with pytest.raises(ProviderError, match="the delete was refused") as caught:
+        client.delete(job)
+    assert (caught.value.status_code, caught.value.job) == (409, job)
+    done = client.wait(job)
+    assert client.delete(done) is None
+    for ask in (client.status, client.delete):
+        with pytest.raises(ProviderError):
+            ask(done)
+    assert fake.jobs == {}
+    with pytest.raises(UsageError, match="oxen has no operation that deletes a job"):
+        pair(kind, "oxen")[0].delete(job)
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Acme:
+    """A provider whose jobs can be removed once they have ended, and that tells so as its schema says."""
+    acme = Acme(tmp_path)
+    body = {"type": "object", "required": ["was"], "properties": {"was": {"enum": ["done", "broken"]}}}
+    answer = {"description": "Gone", "content": {"application/json": {"schema": body}}}
+    wrong = {"description": "Wrong", "content": {"application/json": {"schema": {}}}}
+    acme.openapi["paths"]["/jobs/{id}/remove"] = {
+        "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "post": {"operationId": "remove", "responses": {"200": answer, "default": wrong}},
+    }
+    acme.job["delete"] = {
+        "operation": "remove",
+        "id": "$request.path.id",
+        "from": ["succeeded", "failed"],
+        "reply": {"body": {"was": "$job.status"}},
+        "refused": {"http": 409, "body": {"is": "$job.status"}},
+    }
+    return acme
+
+
+def test_a_delete_is_held_to_the_schema(acme: Acme) -> None:
+    """The answers to a delete are rendered in the states that they are for."""
+    assert acme.problems() == []
+    acme.job["delete"]["from"].append("cancelled")
+    assert [text for text in acme.problems() if "a job that is cancelled" in text and "/was" in text] != []
+
+
+def test_a_recording_may_remove_a_job(acme: Acme) -> None:
+    """A recorded delete is reproduced, refused or not, and so is what comes after it."""
+    remove = {"operation": "remove", "path": {"id": "id-0001"}}
+    acme.openapi["paths"]["/jobs/{id}/remove"]["post"]["responses"]["409"] = {"description": "Not yet"}
+    exchanges = [
+        exchange(MAKE, MADE),
+        exchange(remove, {"status": 409, "body": {"is": "waiting"}}),
+        looked("done"),
+        exchange(remove, {"status": 200, "body": {"was": "done"}}),
+        exchange(remove, {"status": 404}),
+    ]
+    assert told(acme, *exchanges) == []
+    exchanges[3]["response"]["body"] = {"was": "broken"}
+    assert told(acme, *exchanges) != []
