@@ -199,7 +199,7 @@ def test_everything_of_a_kind_of_job_is_compiled():
     assert (job.rates, job.concurrent_jobs) == ((Rate(frozenset({"make", "look"}), 20, 10),), 3)
     assert (job.unit, job.usd_per_unit, [price.amount for price in job.prices]) == ("credits", 0.01, [2, 1])
     assert job.prices[1].when is None
-    assert job.retention_seconds == 3600
+    assert job.retention == (3600, None, False)
 
 
 def test_what_a_contract_does_not_say_is_the_usual():
@@ -208,7 +208,7 @@ def test_what_a_contract_does_not_say_is_the_usual():
     assert job.words.unknown == "active"
     parts = (job.success, job.status, job.cancel, job.listing, job.events, job.callback, job.outputs, job.assets)
     assert set(parts) == {None}
-    assert (job.concurrent_jobs, job.usd_per_unit, job.retention_seconds) == (None, None, None)
+    assert (job.concurrent_jobs, job.usd_per_unit, job.retention) == (None, None, (None, None, False))
     assert (job.errors.transports, job.errors.rules, job.failures, job.models, job.replies) == (
         ("http",),
         {},

@@ -40,7 +40,7 @@ def test_a_document_of_the_format_has_no_problems(text: str, schema: str):
     [
         ("cancle: {}", 'unknown key "cancle"; did you mean "cancel"?'),
         ("retention: {jobSecond: 5}", 'unknown key "jobSecond"; did you mean "jobSeconds"?'),
-        ("retention: {zzz: 5}", 'unknown key "zzz"; there is: jobSeconds, x-evidence'),
+        ("retention: {zzz: 5}", 'unknown key "zzz"; there is: dataSeconds, jobSeconds, then, x-evidence'),
         ("prices: {rules: [{amount: 1, wen: x}]}", 'unknown key "wen"; did you mean "when"?'),
         ("errors: {invalid: [{http: 400, retyr: later}]}", 'unknown key "retyr"; did you mean "retry"?'),
         (

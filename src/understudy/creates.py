@@ -81,6 +81,7 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
         cost=0,
         spent=0,
         refunded=False,
+        data_removed=False,
         operation=call.operation.id,
     )
 
@@ -143,7 +144,7 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
 
 
 def _created(call: Call, group: Create, plays: list[Play]) -> Reply:
-    jobs = [shown(play, group.reply, call.scope) for play in plays]
+    jobs = [shown(play, play.job, group.reply, call.scope) for play in plays]
     return call.reply(group.reply, jobs[0].state, tuple(job.id for job in jobs), job=jobs[0], jobs=jobs)
 
 

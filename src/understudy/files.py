@@ -118,10 +118,9 @@ class Files:
         self._uploaded_bytes = 0
 
 
-def shown(play: Play, view: View, scope: Scope) -> Job:
-    """Return a job as a view shows it: with the bytes of its result files, where the view has those."""
-    job = play.job
-    if not view.carries_content(job.state, {**scope, "job": job}):
+def shown(play: Play, job: Job, view: View, scope: Scope) -> Job:
+    """Return a job as a view shows it: with the bytes of its result files, where the view has those and it still has."""
+    if not job.outputs or not view.carries_content(job.state, {**scope, "job": job}):
         return job
     files = zip(job.outputs, play.pictures, strict=True)
     return replace(job, outputs=tuple(replace(output, content=draw(picture)) for output, picture in files))

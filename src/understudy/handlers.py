@@ -12,7 +12,7 @@ from understudy.contract.expressions import Place, first_value
 from understudy.contract.validation import Violation
 from understudy.creates import create
 from understudy.files import EXPIRES, UploadedFile, below_host, shown
-from understudy.lifecycle import Json
+from understudy.lifecycle import Job, Json
 from understudy.media import draw, picture
 from understudy.mint import mint
 from understudy.paging import turn_to
@@ -22,32 +22,32 @@ from understudy.store import Play
 from understudy.wire import Answered, Outcome, Part, Reply, Stream
 
 
-def _play_of(back: Backstage, call: Call, place: Place) -> Play:
+def _play_of(back: Backstage, call: Call, place: Place) -> tuple[Play, Job]:
+    """Return the job that a request is about, and what is kept of its record."""
     checked(call)
     play = back.plays.get(str(call.value(place)))
-    if play is None or not _can_ask_for(back, call, play):
+    job = None if play is None else _kept(back, call, play)
+    if play is None or job is None:
         raise Answered("notFound")
-    return play
+    return play, job
 
 
-def _can_ask_for(back: Backstage, call: Call, play: Play) -> bool:
-    """Say whether a job is this account's and still kept."""
-    retention, ended = call.job_type.retention_seconds, play.job.ended_at
-    kept = retention is None or ended is None or back.clock.now() <= ended + retention
-    return kept and play.account is call.account and play.job_type is call.job_type
+def _kept(back: Backstage, call: Call, play: Play) -> Job | None:
+    """Return what is kept of the record of a job, where it is this account's."""
+    ours = play.account is call.account and play.job_type is call.job_type
+    return play.kept(back.clock.now()) if ours else None
 
 
 def status(back: Backstage, call: Call) -> Outcome:
     """Tell how a job is; then count the read."""
     operation = call.job_type.status
     assert operation is not None  # or nobody were routed here
-    play = _play_of(back, call, operation.id)
+    play, job = _play_of(back, call, operation.id)
     if back.clock.now() < play.visible_at:
         raise Answered(operation.invisible_error or "notFound")
-    reply = play.told or call.reply(
-        operation.reply, play.job.state, (play.job.id,), job=shown(play, operation.reply, call.scope)
-    )
-    play.told = reply if operation.reply.steady else None
+    told = play.told if job is play.job else None
+    reply = told or call.reply(operation.reply, job.state, (job.id,), job=shown(play, job, operation.reply, call.scope))
+    play.told = reply if operation.reply.steady and job is play.job else None
     if not play.job.terminal:
         play.reads += 1
         back.clock.count_read(play.reads, f"job {play.job.id}, which is still {play.job.state} ({play.job.status!r}),")
@@ -59,20 +59,20 @@ def result(back: Backstage, call: Call) -> Outcome:
     """Give what came of a job, or say that nothing has come of it yet."""
     operation = call.job_type.result
     assert operation is not None  # or nobody were routed here
-    play = _play_of(back, call, operation.id)
-    return call.reply(operation.reply, play.job.state, (play.job.id,), job=shown(play, operation.reply, call.scope))
+    play, job = _play_of(back, call, operation.id)
+    return call.reply(operation.reply, job.state, (job.id,), job=shown(play, job, operation.reply, call.scope))
 
 
 def end(back: Backstage, call: Call) -> Outcome:
     """Stop a job or remove it, whichever the operation does in the state that the job is in."""
     kind = call.job_type
     ways = kind.endings(call.operation.id)
-    play = _play_of(back, call, ways[0].id)
-    way = next((way for way in ways if play.job.state in way.states), None)
-    if way is not None and way is kind.cancel and not play.job.terminal:
+    play, job = _play_of(back, call, ways[0].id)
+    way = next((way for way in ways if job.state in way.states), None)
+    if way is not None and way is kind.cancel and not job.terminal:
         back.stage.cancel(play)
     view = ways[0].refused if way is None else way.reply
-    reply = call.reply(view, play.job.state, (play.job.id,), job=play.job)
+    reply = call.reply(view, job.state, (job.id,), job=job)
     if way is not None and way is kind.delete:
         back.stage.remove(play)
     return reply
@@ -83,7 +83,7 @@ def listing(back: Backstage, call: Call) -> Outcome:
     operation = call.job_type.listing
     assert operation is not None  # or nobody were routed here
     checked(call)
-    jobs = [play.job for play in back.plays.values() if _can_ask_for(back, call, play)]
+    jobs = [job for play in back.plays.values() if (job := _kept(back, call, play)) is not None]
     for by, place, otherwise in operation.filters:
         wanted = call.value((by,))
         if wanted not in (None, ""):
@@ -107,8 +107,8 @@ def events(back: Backstage, call: Call) -> Outcome:
     checked(call)
     job_id, ended, missed = None, False, []
     if operation.scope == "job":
-        play = _play_of(back, call, operation.id)
-        job_id, ended = play.job.id, play.job.state in operation.end
+        play, job = _play_of(back, call, operation.id)
+        job_id, ended = job.id, play.job.state in operation.end
         missed = replayed(play, call.view.header.get("last-event-id", "")) if operation.replay else []
     comment = f": {operation.keep_alive_comment}\n\n".encode()
     stream = Stream(

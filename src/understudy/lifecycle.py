@@ -7,7 +7,7 @@ wire. What a job looks like to a client is a view of the record below, and views
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -107,6 +107,7 @@ class Job:
         ended_at: When it ended.
         duration_seconds: From acceptance to end.
         callback_url: Where the provider reports to.
+        data_removed: Whether the provider has removed input and result, as it does some time after the end.
         operation: The operation that made it.
         links: Part of `x-jobs` → the URL at which the provider wants to be asked about it, where it says so.
     """
@@ -132,6 +133,7 @@ class Job:
     ended_at: float | None = None
     duration_seconds: float | None = None
     callback_url: str | None = None
+    data_removed: bool | None = None
     operation: str | None = field(default=None, repr=False)
     links: Mapping[str, str] | None = field(default=None, repr=False)
 
@@ -139,6 +141,10 @@ class Job:
     def terminal(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in TERMINAL
+
+    def without_data(self) -> Job:
+        """Return what is left of it when the provider has removed its data."""
+        return replace(self, input=None, request=None, result=None, outputs=(), logs=(), data_removed=True)
 
     def enter(self, state: State, *, status: Json, now: float) -> None:
         """Go to a state.

@@ -73,6 +73,11 @@ class Proof:
             reply = job_type.status.reply
             whole = job_type.result is None
             self._prove(reply, (job_type.status.operation,), list(reply.words.by_state), state=True, result=whole)
+            removes = job_type.retention.data_seconds is not None
+            for state in (state for state in reply.words.by_state if removes and state in TERMINAL):
+                with self._rendering(_at(reply), state):
+                    old = self.job(state, reply).without_data()
+                    self._held_to_schemas(reply, (job_type.status.operation,), state, old)
         if job_type.result is not None:
             ends = [state for state in job_type.words.by_state if state in TERMINAL and not self._told_by_status(state)]
             self._prove(job_type.result.reply, (job_type.result.operation,), ends, state=True, result=True)
@@ -109,6 +114,7 @@ class Proof:
             cost=1,
             spent=1,
             refunded=False,
+            data_removed=False,
             created_at=MADE,
             updated_at=MADE,
             operation=group.operations[0],

@@ -6,13 +6,13 @@ import functools
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from understudy.callback import Notice
 from understudy.clock import Entry
 from understudy.contract.model import Create, JobType
 from understudy.ledger import Ledger
-from understudy.lifecycle import Job, Step
+from understudy.lifecycle import Job, State, Step
 from understudy.limits import RateWindows
 from understudy.media import Picture
 from understudy.plan import Plan
@@ -104,6 +104,15 @@ class Play:
     met: Met = field(default_factory=dict)
     number: int = 0
     frames: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def kept(self, now: float) -> Job | None:
+        """Return the record as far as it is still kept: whole, without data, as expired, or None where it is gone."""
+        job, retention = self.job, self.job_type.retention
+        age = 0.0 if job.ended_at is None else now - job.ended_at
+        if retention.job_seconds is not None and age > retention.job_seconds:
+            expired = replace(job.without_data(), state=State.EXPIRED, status=self.job_type.words.shown(State.EXPIRED))
+            return expired if retention.expires else None
+        return job.without_data() if retention.data_seconds is not None and age > retention.data_seconds else job
 
 
 class Accounts(Mapping[str, Account]):

@@ -28,6 +28,7 @@ from understudy.contract.model import (
     Rate,
     Renew,
     Result,
+    Retention,
     Status,
     Sync,
     Upload,
@@ -130,7 +131,7 @@ class _JobTypeBuilder(Compiler):
                 Price(self.condition(rule.get("when"), (*at, "prices", "rules", index, "when")), rule["amount"])
                 for index, rule in enumerate(prices.get("rules", ()))
             ),
-            retention_seconds=node.get("retention", {}).get("jobSeconds"),
+            retention=self._retention(node.get("retention", {}), (*at, "retention")),
         )
 
     def _view(self, node: dict[str, Any], at: At, *, of_job: bool = True) -> View:
@@ -279,6 +280,11 @@ class _JobTypeBuilder(Compiler):
             expired=node.get("expired", "expired"),
             renew=renew,
         )
+
+    def _retention(self, node: dict[str, Any], at: At) -> Retention:
+        if "then" in node and State.EXPIRED not in self._words.by_state:
+            self.problem((*at, "then"), 'a job cannot be shown as expired: "states" has no word for it')
+        return Retention(node.get("jobSeconds"), node.get("dataSeconds"), "then" in node)
 
     def _model_operations(self, node: dict[str, Any], at: At) -> tuple[ModelOperation, ...]:
         found = []

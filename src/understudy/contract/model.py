@@ -205,6 +205,14 @@ class Price(NamedTuple):
     amount: float
 
 
+class Retention(NamedTuple):
+    """How long after its end a job and its data are kept; then it is expired, or not there."""
+
+    job_seconds: float | None
+    data_seconds: float | None
+    expires: bool
+
+
 class JobType(NamedTuple):
     """One kind of job: an entry of `x-jobs`."""
 
@@ -233,7 +241,7 @@ class JobType(NamedTuple):
     unit: str
     usd_per_unit: float | None
     prices: tuple[Price, ...]
-    retention_seconds: float | None
+    retention: Retention
 
     def with_defaults(self, model: str | None, given: dict[str, Json] | None) -> dict[str, Json]:
         """Return an input with the defaults of its model filled in."""

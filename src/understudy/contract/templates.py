@@ -276,6 +276,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "cost": (_NUMBER, "a number"),
     "spent": (_NUMBER, "a number"),
     "refunded": ((bool,), "true or false"),
+    "dataRemoved": ((bool,), "true or false"),
     "createdAt": (_NUMBER, "a number"),
     "startedAt": (_NUMBER, "a number"),
     "updatedAt": (_NUMBER, "a number"),
