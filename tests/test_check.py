@@ -47,6 +47,13 @@ def test_a_provider_that_uses_everything_is_fine(acme: Acme):
     assert report.reproduced == 1
 
 
+def test_a_recording_may_be_a_guess(acme: Acme):
+    """A recording that was put together from words is listed with the guesses, where it says so."""
+    acme.record(exchange(MAKE, MADE), source={"document": "words alone", "mark": "guessed"})
+    (guess,) = (guess for guess in acme.check().guesses if guess.file.endswith("one.yaml"))
+    assert (guess.pointer, guess.source, guess.line > 1) == ("/source", "words alone", True)
+
+
 def test_a_body_without_a_schema_is_let_be(acme: Acme):
     """A media type without a schema takes anything, in a request and in a callback."""
     acme.openapi["paths"]["/blocking"]["post"]["requestBody"]["content"]["text/plain"] = {}

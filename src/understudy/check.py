@@ -85,6 +85,11 @@ def check_provider(folders: Folders) -> CheckReport:
     found = (*sorted(folders.contract.rglob("*.*")), *sorted(folders.fake.rglob("*.*")))
     report.files = tuple(file_name(path) for path in found if path.is_file())
     recordings = _read(folders.contract / "recordings", "recording", report)
+    report.guesses += [
+        Guess(*document.where(("source", "mark")), "/source", str(document.data["source"]["document"]))
+        for document in recordings.values()
+        if document.data["source"]["mark"] == "guessed"
+    ]
     scenarios = _read(folders.fake / "scenarios", "scenario", report)
     behaviours = _read(folders.fake, "behaviour", report)
     report.recordings.update((path.stem, None) for path in sorted(folders.contract.glob("recordings/*.yaml")))
