@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import replicate
+import replicate.pagination
+from httpx import MockTransport, Response
 from PIL import Image
 from replicate.client import Client
 from replicate.exceptions import ModelError, ReplicateError
@@ -19,6 +21,8 @@ from replicate.webhook import InvalidSignatureError
 from understudy import Fake, Receiver, State, VirtualClock, serve
 from understudy.receiver import Received
 from understudy.virtual_time import virtual_time
+
+Node = dict[str, Any]
 
 FLUX = "black-forest-labs/flux-schnell"
 SDXL = "7762fd07cf82c948538e41f63f77d685e02b063e37e496e96eefd46c929f9bdc"
@@ -151,10 +155,75 @@ def test_the_async_client_does_the_same(fake: Fake) -> None:
     assert (first, second, picture[:4]) == ("succeeded", "canceled", b"\x89PNG")
 
 
-def test_the_models_here_do_not_stream(fake: Fake) -> None:
-    """A prediction without a link to a stream is told by the SDK as one of a model that cannot stream."""
-    with pytest.raises(ReplicateError):
-        list(sdk(fake).stream(FLUX, input=INPUT))
+def test_predictions_are_listed_page_by_page(fake: Fake) -> None:
+    """`paginate` follows the links of the pages to the oldest prediction; a page leads back to the one before it."""
+    client = sdk(fake)
+    made = [client.predictions.create(SDXL, INPUT).id for _ in range(130)]
+    pages = list(replicate.pagination.paginate(client.predictions.list))
+    assert [len(page) for page in pages] == [100, 30]
+    assert [prediction.id for page in pages for prediction in page] == made[::-1]
+    assert (pages[0].previous, pages[1].next) == (None, None)
+    with pytest.raises(ReplicateError, match="Invalid cursor"):
+        client.predictions.list("/v1/predictions?cursor=odd")
+    back = client.predictions.list(pages[1].previous)
+    assert [prediction.id for prediction in back] == [prediction.id for prediction in pages[0]]
+
+
+@pytest.mark.parametrize("ref", [FLUX, f"stability-ai/sdxl:{SDXL}"])
+def test_a_model_is_streamed(fake: Fake, ref: str) -> None:
+    """`stream` makes a prediction and yields its files, each with an id, and the end."""
+    *outputs, done = sdk(fake).stream(ref, input={**INPUT, "num_outputs": 2})
+    assert [(event.event.value, event.retry) for event in outputs] == [("output", None)] * 2
+    assert [str(event.data) for event in outputs] == [output.url for output in next(iter(fake.jobs.values())).outputs]
+    assert (done.event.value, done.data) == ("done", "{}")
+    assert len({event.id for event in (*outputs, done)}) == 3
+
+
+def test_a_prediction_is_streamed_whenever_one_comes(fake: Fake) -> None:
+    """`prediction.stream` tells the same while the prediction runs and after it has ended; a cancel ends the stream."""
+    client = sdk(fake)
+    prediction = client.predictions.create(SDXL, INPUT)
+    live = [(event.event, event.id) for event in prediction.stream()]
+    assert [(event.event, event.id) for event in prediction.stream()] == live
+    assert len(live) == 2
+    other = client.predictions.create(SDXL, INPUT)
+    other.cancel()
+    assert [event.data for event in other.stream()] == ['{"reason":"canceled"}']
+
+
+def test_a_prediction_that_fails_breaks_its_stream(fake: Fake) -> None:
+    """The SDK raises what an `error` event says, sync and async."""
+    client = sdk(fake)
+    fake.next_job(failure="nsfw")
+    with pytest.raises(RuntimeError, match="NSFW content detected"):
+        list(client.stream(FLUX, input=INPUT))
+    fake.next_job(failure="nsfw")
+
+    async def use() -> None:
+        async for _ in await client.async_stream(FLUX, input=INPUT):
+            pass
+
+    with pytest.raises(RuntimeError, match="NSFW content detected"):
+        asyncio.run(use())
+
+
+def test_the_data_of_a_prediction_goes_after_an_hour(fake: Fake) -> None:
+    """An hour after its end a prediction still tells that it succeeded, and neither what from nor what came of it."""
+    client = sdk(fake)
+    prediction = client.predictions.create(SDXL, INPUT)
+    prediction.wait()
+    (url,) = prediction.output
+    fake.clock.advance(3590)
+    prediction.reload()
+    assert (prediction.input, prediction.output) == (INPUT, [url])
+    fake.clock.advance(20)
+    prediction.reload()
+    assert (prediction.status, prediction.input, prediction.output, prediction.logs) == ("succeeded", {}, None, "")
+    assert prediction.completed_at is not None
+    raw = client._client.get(f"/v1/predictions/{prediction.id}").json()
+    assert raw["data_removed"] is True
+    (listed,) = client.predictions.list()
+    assert (listed.input, listed.output) == ({}, None)
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
@@ -217,36 +286,83 @@ def test_an_unknown_prediction_is_not_found(fake: Fake) -> None:
     assert (caught.value.status, caught.value.detail) == (404, "The requested resource could not be found.")
 
 
-@pytest.mark.parametrize(
-    ("scenario", "status"), [("rate-limited", 429), ("insufficient-credit", 402), ("unavailable-on-create", 503)]
-)
-def test_the_sdk_does_not_repeat_a_create(scenario: str, status: int) -> None:
-    """A create that is refused is an error at once, whatever Retry-After says."""
-    with playing(scenario) as fake, pytest.raises(ReplicateError) as caught:
-        sdk(fake).run(FLUX, INPUT)
-    assert caught.value.status == status
-    assert len(paths(fake)) == 1
+def outcome(act: Any) -> Any:
+    """Return what a call of the SDK comes to: what it returns, or what it raises in short."""
+    try:
+        found = act()
+    except ReplicateError as error:
+        return ("ReplicateError", error.status)
+    except ModelError as error:
+        return ("ModelError", error.prediction.status)
+    except Exception as error:
+        return type(error).__name__
+    return [type(item).__name__ for item in found] if isinstance(found, list) else found
 
 
-def test_the_sdk_repeats_a_poll_when_it_was_told_to() -> None:
-    """A poll that came too soon is repeated after the seconds of Retry-After, one that met a 503 as well."""
-    for scenario, at_least in (("polls-too-fast", 6), ("unavailable-on-poll", 0)):
-        with playing(scenario) as fake:
-            began = fake.clock.now()
-            prediction = sdk(fake).predictions.create(SDXL, INPUT)
-            prediction.wait()
-            assert prediction.status == "succeeded"
-            assert fake.clock.now() - began > at_least
-        assert [exchange.status for exchange in fake.journal.exchanges if exchange.error] != []
+#: What goes wrong, by a scenario or a plan, and what the SDK makes of it: what `run` comes to, what a create and `wait`
+#: come to, and how many predictions each of the two has made.
+FAULTS: dict[str, tuple[str | Node, Any, Any, int]] = {
+    "nothing": ({}, ["FileOutput"], "succeeded", 1),
+    "429 on create is not repeated": ("rate-limited", ("ReplicateError", 429), ("ReplicateError", 429), 0),
+    "402 on create": ("insufficient-credit", ("ReplicateError", 402), ("ReplicateError", 402), 0),
+    "503 on create is not repeated": ("unavailable-on-create", ("ReplicateError", 503), ("ReplicateError", 503), 0),
+    "the answer to a create is lost": ("answer-lost", "ReadError", "ReadError", 1),
+    "429 on polls is repeated": ("polls-too-fast", ["FileOutput"], "succeeded", 1),
+    "503 on polls is repeated": ("unavailable-on-poll", ["FileOutput"], "succeeded", 1),
+    "the prediction fails": ("nsfw", ("ModelError", "failed"), "failed", 1),
+    "the provider cancels it": ({"state": State.CANCELLED}, None, "canceled", 1),
+    "a word of newer clients": ("aborted", "ValidationError", "ValidationError", 1),
+    "a word that nobody knows": ("unknown-status", ["FileOutput"], "ValidationError", 1),
+    "the longest wait is over": ("slow", ["FileOutput"], "succeeded", 1),
+    "it takes long to start": ("cold-boot", ["FileOutput"], "succeeded", 1),
+}
 
 
-@pytest.mark.parametrize("scenario", ["aborted", "unknown-status"])
-def test_a_status_that_the_sdk_does_not_know_is_an_error(scenario: str) -> None:
-    """The SDK's model of a prediction has five words, and any other breaks its poll."""
-    with playing(scenario) as fake:
-        prediction = sdk(fake).predictions.create(SDXL, INPUT)
-        with pytest.raises(ValueError, match="status"):
-            prediction.wait()
+@pytest.mark.parametrize("plan", FAULTS)
+def test_what_the_sdk_makes_of_it(plan: str) -> None:
+    """Of each thing that goes wrong the SDK makes what it is known to make, and never a second prediction."""
+    how, run, wait, made = FAULTS[plan]
+
+    def waited(client: Any) -> Any:
+        prediction = client.predictions.create(SDXL, INPUT)
+        prediction.wait()
+        return prediction.status
+
+    for act, expected in ((lambda client: client.run(FLUX, INPUT), run), (waited, wait)):
+        with playing(how if isinstance(how, str) else None) as fake:
+            if isinstance(how, dict) and how:
+                fake.next_job(**how)
+            assert outcome(lambda act=act, fake=fake: act(sdk(fake))) == expected
+            assert len(fake.jobs) == made
+            assert [path.partition(" ")[0] for path in paths(fake)].count("POST") == 1
+
+
+def test_a_poll_that_is_refused_waits_as_long_as_it_is_told_to() -> None:
+    """The SDK keeps the seconds of `Retry-After` for a poll."""
+    with playing("polls-too-fast") as fake:
+        began = fake.clock.now()
+        sdk(fake).predictions.create(SDXL, INPUT).wait()
+        assert fake.clock.now() - began > 6
+
+
+def test_a_create_that_says_processing_has_no_output() -> None:
+    """`run` takes any status but starting for the end, so an answer that says processing gives None."""
+    with playing("slow") as fake:
+        fake.fault("member-value", on="create", pointer="/status", value="processing")
+        assert sdk(fake).run(FLUX, INPUT) is None
+
+
+def test_the_sdk_needs_four_members(fake: Fake) -> None:
+    """Without id, model, version or status the SDK cannot read a prediction; all the rest may be missing."""
+    prediction = sdk(fake).predictions.create(SDXL, INPUT)
+    whole = sdk(fake)._client.get(f"/v1/predictions/{prediction.id}").json()
+    needed = set()
+    for name in whole:
+        body = {key: value for key, value in whole.items() if key != name}
+        client: Any = Client(api_token="r8_key", transport=MockTransport(lambda _, body=body: Response(200, json=body)))
+        if outcome(lambda client=client: client.predictions.get("any") and None) is not None:
+            needed.add(name)
+    assert needed == {"id", "model", "version", "status"}
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------------
@@ -291,7 +407,7 @@ def test_a_forged_webhook_is_refused_by_the_sdk() -> None:
 
 
 def test_the_sdk_talks_to_a_live_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two variables of the environment the SDK's own functions make, poll, cancel, list and fetch."""
+    """With two variables of the environment the SDK's own functions make, poll, cancel, stream, list and fetch."""
     clock = VirtualClock()
     with serve("replicate", clock=clock) as server:
         server.share_clock()
@@ -308,6 +424,7 @@ def test_the_sdk_talks_to_a_live_server(monkeypatch: pytest.MonkeyPatch) -> None
             assert client._client.get(url).content[:4] == b"\x89PNG"
             other = client.models.predictions.create(FLUX, INPUT)
             other.cancel()
+            assert [event.event.value for event in other.stream()] == ["done"]
             assert {one.id: one.status for one in client.predictions.list()} == {
                 prediction.id: "succeeded",
                 other.id: "canceled",
