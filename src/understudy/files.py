@@ -119,7 +119,7 @@ class Files:
 
 
 def shown(play: Play, job: Job, view: View, scope: Scope) -> Job:
-    """Return a job as a view shows it: with the bytes of its result files, where the view has those and it still has."""
+    """Return a job as a view shows it: with the bytes of its result files, where both have them."""
     if not job.outputs or not view.carries_content(job.state, {**scope, "job": job}):
         return job
     files = zip(job.outputs, play.pictures, strict=True)
