@@ -91,6 +91,7 @@ RIGHT = [
     *[type(f"Reference_{name}", (Reference,), {"provider": name}) for name in ("kie", "oxen", "shortapi")],
     type("AsyncReference_oxen", (AsyncReference,), {"provider": "oxen"}),
     type("CalledBack_kie", (CalledBack,), {"provider": "kie"}),
+    type("CalledBack_replicate", (CalledBack,), {"provider": "replicate"}),
     Plain,
     CarefulKie,
     CarefulOxen,

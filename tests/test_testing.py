@@ -29,7 +29,7 @@ BY_NAME = {prop.name: prop for prop in PROPERTIES}
 @pytest.fixture(scope="module")
 def benches() -> Iterator[dict[str, Bench]]:
     """A bench for each provider."""
-    found = {name: Bench(name) for name in ("kie", "oxen", "shortapi")}
+    found = {name: Bench(name) for name in ("kie", "oxen", "replicate", "shortapi")}
     yield found
     for bench in found.values():
         bench.close()
@@ -57,6 +57,12 @@ NEVER_AT: dict[tuple[str, bool], set[str]] = {
     ("kie", True): set(),
     ("kie", False): {"a_forged_callback_is_refused", "odd_callbacks_change_nothing"},
     ("oxen", False): {
+        "an_error_in_the_body_is_noticed",
+        "a_forged_callback_is_refused",
+        "odd_callbacks_change_nothing",
+    },
+    ("replicate", True): {"an_error_in_the_body_is_noticed"},
+    ("replicate", False): {
         "an_error_in_the_body_is_noticed",
         "a_forged_callback_is_refused",
         "odd_callbacks_change_nothing",

@@ -154,7 +154,8 @@ class Bench:
 
     def _file(self, url: str, endpoint: Endpoint) -> bytes:
         """Return a result file; nothing where it is no longer kept."""
-        path = urlsplit(url).path.removeprefix(urlsplit(self._base_url).path)
+        home = urlsplit(self._base_url).path.removesuffix(self.contract.base_path)  # files are not below that
+        path = urlsplit(url).path.removeprefix(home)
         securities = self.contract.securities
         query = urlencode(key_parameters(securities, endpoint.api_key))
         headers = [(name.lower(), value) for name, value in key_headers(securities, endpoint.api_key).items()]
