@@ -83,11 +83,29 @@ picture "$(jq -er '.data.result.images[0].url' <<<"$reply")"
 api "$URL/api/v1/job/query?id=None" | jq -c '[.code, .info]'
 """
 
+REPLICATE = """
+made=$(api "$URL/v1/predictions" -H "Prefer: wait=1" \
+  -d '{"version": "black-forest-labs/flux-schnell", "input": {"prompt": "a lighthouse", "output_format": "png"}}')
+curl -sSN --fail --max-time 20 -H "Authorization: Bearer key" "$(jq -er .urls.stream <<<"$made")" | grep "^event: "
+reply=$(api "$(jq -er .urls.get <<<"$made")")
+jq -r .status <<<"$reply"
+picture "$(jq -er '.output[0]' <<<"$reply")"
+api "$URL/v1/predictions?number=[1-100]" \
+  -d '{"version": "black-forest-labs/flux-schnell", "input": {"prompt": "a lighthouse"}}' >/dev/null
+page=$(api "$URL/v1/predictions")
+jq '.results | length' <<<"$page"
+api "$(jq -er .next <<<"$page")" | jq -c --argjson made "$made" '[.next, .results[].id == $made.id]'
+"""
+
 STORIES = {
     "kie": (KIE, ["success", "200 image/png", "9982", "200 image/png", "the same", "401"]),
     "oxen": (
         OXEN,
         ["event: media_generation_completed", "true", "succeeded", "200 image/png", "200 image/png", "list"],
+    ),
+    "replicate": (
+        REPLICATE,
+        ["event: output", "event: done", "succeeded", "200 image/png", "100", "[null,true]"],
     ),
     "shortapi": (SHORTAPI, ["2", "200 image/png", '[404,"job not found"]']),
 }

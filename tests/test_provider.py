@@ -24,7 +24,7 @@ from understudy.lifecycle import State
 from understudy.provider import Provider
 from understudy.wire import MAX_BODY_BYTES, Reply, Request, Stream, Wait
 
-PROVIDERS = ["kie", "oxen", "shortapi"]
+PROVIDERS = ["kie", "oxen", "replicate", "shortapi"]
 KEY = {"type": "apiKey", "in": "header", "name": "X-Key"}
 MODEL = {**BODY, "properties": {**BODY["properties"], "model": {"const": "m"}}}
 BY_MODEL = {

@@ -49,7 +49,7 @@ from understudy.strategies import (
 )
 from understudy.strategies.pasted import code_of
 
-PROVIDERS = ("kie", "oxen", "shortapi")
+PROVIDERS = ("kie", "oxen", "replicate", "shortapi")
 CREATES = [("kie", "createTask"), ("oxen", "enqueue"), ("oxen", "editImage"), ("shortapi", "createJob")]
 
 seek = settings(
@@ -119,6 +119,7 @@ def test_a_model_can_be_named(request: dict[str, Any], invalid: InvalidRequest) 
         ("kie", "google/nano-banana", {"prompt": "a"}),
         ("kie", "google/nano-banana-edit", {"prompt": "a", "image_urls": []}),
         ("oxen", "nano-banana", {"prompt": "a"}),
+        ("replicate", "black-forest-labs/flux-schnell", {"prompt": "a"}),
         ("shortapi", "google/nano-banana-2/text-to-image", {"prompt": "a", "aspect_ratio": "9:16"}),
     ],
 )
