@@ -22,7 +22,7 @@ from understudy.diff.sources import contract_at
 from understudy.errors import UsageError
 from understudy.folders import find_provider
 
-GONE = object()
+GONE = "(gone)"
 JOB = "x-jobs/job/"
 CAT = "components/schemas/Cat/"
 SCHEMA = "components/schemas/Job/"
@@ -205,7 +205,7 @@ def put(document: Any, path: str, value: Any) -> None:
     *above, last = (part.replace("~1", "/") for part in path.split("/"))
     for part in above:
         document = document[int(part) if isinstance(document, list) else part]
-    if value is GONE:
+    if value == GONE:
         del document[int(last) if isinstance(document, list) else last]
     elif isinstance(document, list) and int(last) == len(document):
         document.append(value)

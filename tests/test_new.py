@@ -65,7 +65,7 @@ def test_what_is_written_is_fine_and_runs(name: str) -> None:
         assert all(path.is_file() for path in written)
         assert report.problems == []
         assert [note.text.split()[0] for note in report.notes] == ["status.reply"]
-        assert (report.reproduced, len(report.guesses)) == (1, 1)
+        assert (report.reproduced, len(report.guesses)) == (1, 2)
         assert (job.state, len(job.outputs)) == ("succeeded", 2)
         assert fake.ledger_of("key").spent == 0.08
 

@@ -17,7 +17,7 @@ from understudy.contract.frames import recognise
 from understudy.contract.model import Contract, Failure, JobType
 from understudy.contract.templates import Literal, ReadError, Reading, leaves, literals
 from understudy.contract.validation import SchemaCheck
-from understudy.contract.views import View, facts_of, prefixes
+from understudy.contract.views import View, facts_of, prefixes, rendered_headers
 from understudy.errors import Problem
 from understudy.lifecycle import TERMINAL, Job, JobError, Json, Output, State
 from understudy.mint import mint
@@ -207,7 +207,7 @@ class Proof:
         scope: dict[str, Any] = {"request": self._request, "job": {"input": job.input}}
         if operations:
             status = view.status(job.state, {"job": job})
-            headers = {name.lower(): value for name, value in view.render(self._scope(job), job.state).headers}
+            headers = {name.lower(): value for name, value in rendered_headers(view.headers, self._scope(job))}
             scope |= {"statusCode": status, "response": {"body": body, "header": headers}}
             if 200 <= status < 300 and view.success is not None and not view.success.holds(scope):
                 self._problem(_at(view), f"a client takes this of a job that is {job.state} for an error")
