@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--scenario", metavar="NAME", help="the story that is played by those that have it")
     run.add_argument("--speed", type=float, default=1.0, metavar="N", help="seconds of theirs in one of yours")
     run.add_argument("--allow", action="append", default=[], metavar="HOST", help="another host that may be reached")
+    run.add_argument(
+        "--isolated", action="store_true", help="in a network of its own, out of which nothing leads (Linux)"
+    )
     run.add_argument("--report", type=Path, metavar="FILE", help="where the report goes as JSON, too")
     run.set_defaults(command=_run)
 
@@ -210,6 +213,7 @@ def _run(arguments: argparse.Namespace) -> int:
             scenario=arguments.scenario,
             speed=arguments.speed,
             allow=arguments.allow,
+            isolated=arguments.isolated,
             file=arguments.report,
         )
     except KeyboardInterrupt:  # before the command has begun

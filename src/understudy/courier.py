@@ -27,6 +27,9 @@ class Courier:
         allowed_hosts: Hosts that may be called beside loopback.
         after: Called when a delivery has ended, for the log.
         defect: Told of an exception that is nobody's but ours.
+
+    Attributes:
+        proxy: The URL of one by which receivers are reached; None for straight.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Courier:
         self._allowed = frozenset(host.lower() for host in allowed_hosts)
         self._after = after
         self._defect = defect
+        self.proxy: str | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._counting = threading.Lock()
@@ -90,7 +94,13 @@ class Courier:
 
         if self._client is None:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IN_FLIGHT)
-            self._client = httpx.AsyncClient(trust_env=False, verify=tls(), timeout=None, limits=limits)  # noqa: S113 # the limit is below
+            self._client = httpx.AsyncClient(
+                trust_env=False,
+                verify=tls(),
+                timeout=None,  # noqa: S113 # the limit is below
+                limits=limits,
+                proxy=self.proxy,
+            )
         headers = list(delivery.headers)
         try:
             # One limit for all of it: a receiver that sends a byte now and then is slow, too. And the body of the

@@ -128,6 +128,11 @@ async def let_through(client: socket.socket, ask: Asked) -> None:
     except (OSError, TimeoutError) as error:
         await refuse(client, 502, f"{ask.host}:{ask.port} cannot be reached: {type(error).__name__}")
         return
+    await carry(client, ask, source, sink)
+
+
+async def carry(client: socket.socket, ask: Asked, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Carry bytes between a client and whom it has asked for, as `let_through` does."""
     sinks = [sink]
     try:
         if ask.tunnel:

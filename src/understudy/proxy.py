@@ -12,7 +12,7 @@ import functools
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ from understudy.certificates import certificates
 from understudy.clock import SystemClock
 from understudy.environment import variables
 from understudy.errors import UsageError
-from understudy.gate import HEAD_SECONDS, Asked, asked, established, let_through, refuse
+from understudy.gate import HEAD_SECONDS, Asked, asked, carry, established, let_through, refuse
 from understudy.listen import Connection, Server, listen
 from understudy.logbook import Logbook
 from understudy.reach import is_loopback
@@ -35,6 +35,7 @@ from understudy.roster import Role
 from understudy.wire import Reply, Request, Severed, Stream, problem
 
 if TYPE_CHECKING:
+    from understudy.isolation import Entrance, Room
     from understudy.server import LiveServer
 
 #: Connections at one time.
@@ -87,10 +88,10 @@ def proxied(
         bundle = Path(folder, "authorities.pem")
         bundle.write_bytes(made.bundle)
         listener = listen("127.0.0.1", port, "proxy_port")
-        proxy = Proxy(listener, frozenset(hosts), frozenset(map(str.lower, allow)), made.tls, bundle)
+        proxy = Proxy(listener, hosts, frozenset(map(str.lower, allow)), made.tls, bundle)
 
         async def opened(log: Logbook) -> None:
-            await proxy.open(_Carrier(server, log, proxy, told))
+            await proxy.open(_Carrier(server, log, proxy, told), listener)
 
         async def closed(_: Logbook) -> None:
             await proxy.close()
@@ -107,6 +108,8 @@ class Proxy:
 
     Attributes:
         url: Where it listens.
+        hosts: The hosts of the providers.
+        bundle: The file with the authorities that clients are to trust.
         environment: The variables by which clients find it, and trust it.
         refused: The hosts that were asked for and that nobody may reach, and how often.
         distrusted: The hosts at which a client broke TLS off, and how often.
@@ -115,20 +118,23 @@ class Proxy:
     def __init__(
         self,
         listener: socket.socket,
-        hosts: frozenset[str],
+        hosts: Sequence[str],
         allowed: frozenset[str],
         tls: ssl.SSLContext,
         bundle: Path,
     ) -> None:
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.port = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.hosts, self.bundle = hosts, bundle
         self.environment = variables(self.url, bundle)
         self.refused: Counter[str] = Counter()
         self.distrusted: Counter[str] = Counter()
-        listener.setblocking(False)
-        self._listener, self._hosts, self._allowed, self._tls = listener, hosts, allowed, tls
+        self._allowed, self._tls = allowed, tls
+        self._listeners: dict[socket.socket, asyncio.Task[None]] = {}
         self._work: set[asyncio.Task[None]] = set()
+        self._room: Room | None = None
 
-    async def open(self, carrier: Carrier) -> None:
+    async def open(self, carrier: Carrier, listener: socket.socket) -> None:
         """Begin; called once, by `proxied`."""
         self._carrier = carrier
         self._config = uvicorn.Config(
@@ -145,19 +151,27 @@ class Proxy:
         )
         self._server = Server(self._config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[]))  # it listens nowhere: it is handed sockets
-        self._accepting = asyncio.create_task(self._accept())
+        self._listen(listener)
+
+    async def enter(self, room: Room, entrances: Iterable[Entrance]) -> None:
+        """Answer in an isolated room, too, and take what asks for loopback there; called in the event loop."""
+        self._room = room
+        for listener, host, port in entrances:
+            self._listen(listener, Asked(True, host, port, b"", b"") if host else None)
 
     async def close(self) -> None:
         """Stop listening, and end the connections that there are; called once, by `proxied`."""
-        self._accepting.cancel()
-        await asyncio.wait({self._accepting, *self._work}, timeout=_GRACE_SECONDS)  # whoever has left is told of yet
+        for task in self._listeners.values():
+            task.cancel()
+        await asyncio.wait({*self._listeners.values(), *self._work}, timeout=_GRACE_SECONDS)  # who has left is told of
         work = tuple(self._work)
         for task in work:
             task.cancel()
         self._carrier.stop()
         self._server.stop()
         await asyncio.gather(self._serving, *work, return_exceptions=True)
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     def hang_up(self, client: tuple[str, int], *, reset: bool) -> None:
         """See `understudy.carrier.Line`."""
@@ -168,28 +182,38 @@ class Proxy:
 
     # --- connections ---
 
-    async def _accept(self) -> None:
+    def _listen(self, listener: socket.socket, ask: Asked | None = None) -> None:
+        """Take connections from now on: such as say whom they ask for, or such as all ask for the same."""
+        listener.setblocking(False)
+        self._listeners[listener] = asyncio.create_task(self._accept(listener, ask))
+
+    async def _accept(self, listener: socket.socket, ask: Asked | None) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                client, _ = await loop.sock_accept(self._listener)
+                client, _ = await loop.sock_accept(listener)
             except OSError:  # there are no more sockets for now
                 await SystemClock().sleep_async(_PAUSE_SECONDS)
             else:
-                task = asyncio.create_task(self._connected(client))
+                task = asyncio.create_task(self._connected(client, ask))
                 self._work.add(task)
                 task.add_done_callback(self._work.discard)
 
-    async def _connected(self, client: socket.socket) -> None:
+    async def _connected(self, client: socket.socket, known: Asked | None) -> None:
         """Look after a connection, until it has ended or the server of the fakes has it."""
         handed_over = False
         try:
             if len(self._work) + len(self._server.server_state.connections) > MAX_CONNECTIONS:
                 await refuse(client, 503, f"there are {MAX_CONNECTIONS} connections to this proxy already")
-            elif (ask := await asked(client)) is None:
+            elif (ask := known or await asked(client)) is None:
                 await refuse(client, 400, "this is a proxy, and that is no request for one")
-            elif not ask.host or ask.host in self._hosts:
+            elif not ask.host or ask.host in self.hosts:
+                if ask.tunnel and known is None:
+                    await established(client)
                 handed_over = await self._hand_over(client, ask)
+            elif self._room is not None and is_loopback(ask.host):
+                reached = await self._room.connect(ask.host, ask.port)
+                await carry(client, ask, *await asyncio.open_connection(sock=reached))
             elif ask.host in self._allowed:
                 await let_through(client, ask)
             else:
@@ -203,8 +227,6 @@ class Proxy:
 
     async def _hand_over(self, client: socket.socket, ask: Asked) -> bool:
         """Leave a connection to the server of the fakes; say whether it took it."""
-        if ask.tunnel:
-            await established(client)
         secure = ask.tunnel and ask.port != 80
         try:
             await asyncio.get_running_loop().connect_accepted_socket(

@@ -7,16 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from understudy.environment import merged
 from understudy.errors import UsageError
-from understudy.proxy import proxied
+from understudy.isolation import Room
+from understudy.proxy import Proxy, proxied
 from understudy.report import Report
-from understudy.server import serve
+from understudy.server import LiveServer, serve
 
 # A command that a signal has ended is told of as shells do.
 _BY_SIGNAL = 128
@@ -29,6 +30,7 @@ def run(
     scenario: str | None = None,
     speed: float = 1.0,
     allow: Sequence[str] = (),
+    isolated: bool = False,
     file: Path | None = None,
 ) -> int:
     """Run a command behind the proxy, and report on standard error.
@@ -39,6 +41,7 @@ def run(
         scenario: The story that is played by those that have it.
         speed: Seconds of the providers' time in one second; 1 by default.
         allow: Other hosts that the command may reach.
+        isolated: Whether the command gets a network of its own, from which nothing leads out.
         file: Where the report goes as JSON, too.
 
     Returns:
@@ -47,12 +50,15 @@ def run(
     Raises:
         UsageError: The command cannot be run, or the file not be written; or as `serve` and `proxied` raise it.
     """
+    if isolated and allow:
+        raise UsageError(f"nothing leads out of --isolated: leave it out, or --allow {allow[0]}")
     with serve(*providers, scenario=scenario, speed=speed) as server:
         report = Report(server.roster)
         with proxied(server, allow=allow, told=report.note) as proxy:
             if file is not None:
                 _write(file, "")  # rather now than after all has been done
-            status = _executed(command, merged(proxy.environment, os.environ))
+            environment = merged(proxy.environment, os.environ)
+            status = _isolated(command, environment, server, proxy) if isolated else _executed(command, environment)
         sys.stderr.write(f"{report.text(proxy.refused, proxy.distrusted)}\n")
         if file is not None:
             _write(file, json.dumps(report.data(proxy.refused, proxy.distrusted, status), indent=2) + "\n")
@@ -66,15 +72,35 @@ def _write(file: Path, text: str) -> None:
         raise UsageError(f"the report cannot be written to {file}: {error.strerror}") from None
 
 
-def _executed(command: Sequence[str], environment: Mapping[str, str]) -> int:
+def _isolated(command: Sequence[str], environment: Mapping[str, str], server: LiveServer, proxy: Proxy) -> int:
+    with closing(Room(proxy.hosts, proxy.port, proxy.bundle)) as room:
+        server.courier.proxy = proxy.url  # by which it gets in there
+
+        def settle(process: subprocess.Popen[bytes]) -> None:
+            entrances = room.settle(process.pid)
+            server.beside(lambda _: proxy.enter(room, entrances))
+
+        return _executed(command, environment, room.way_in, [room.descriptor], settle)
+
+
+def _executed(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    before: Sequence[str] = (),
+    descriptors: Sequence[int] = (),
+    settle: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
+) -> int:
     processes: list[subprocess.Popen[bytes]] = []
     with _passed_on(processes):
         try:
-            processes.append(subprocess.Popen(command, env=environment))  # noqa: S603 # it is what was asked for
+            started = subprocess.Popen([*before, *command], env=environment, pass_fds=descriptors)  # noqa: S603 # as asked
+            processes.append(started)
+            settle(started)
         except OSError as error:
             raise UsageError(f"{command[0]} cannot be run: {error.strerror}") from None
-        status = processes[0].wait()
-    return _BY_SIGNAL - status if status < 0 else status
+        finally:
+            ended = [process.wait() for process in processes]
+    return _BY_SIGNAL - ended[0] if ended[0] < 0 else ended[0]
 
 
 @contextmanager
