@@ -26,6 +26,7 @@ from understudy.environment import merged, variables_of
 from understudy.errors import UsageError
 from understudy.proxy import Proxy, proxied
 from understudy.server import LiveServer, serve
+from understudy.virtual_time import virtual_time
 from understudy.wire import Severed
 
 KIE = "https://api.kie.ai"
@@ -163,6 +164,41 @@ def test_what_is_told() -> None:
         assert left.wait(20)
     assert [(name, path) for name, path, _ in told] == [("kie", CREDIT), ("oxen", "/api/ai/images/edit")]
     assert told[0][2].operation == "getCredit"
+
+
+EDIT = {"model": "nano-banana", "prompt": "a", "input_image": "https://a.example/a.png"}
+
+
+def test_virtual_time_goes_on_for_who_is_behind_a_proxy() -> None:
+    """A request through the proxy that blocks moves a clock that others move, by as much as it waits."""
+    clock = VirtualClock()
+    began = clock.now()
+    with behind(clock=clock) as (server, opened), client(opened) as http:
+        server.share_clock()
+        with virtual_time(clock, peers=(server,)):
+            assert http.post("https://hub.oxen.ai/api/ai/images/edit", json=EDIT, headers=key()).json()["images"]
+    assert clock.now() - began == pytest.approx(12, abs=0.1)
+
+
+def test_a_loop_in_virtual_time_behind_a_proxy() -> None:
+    """A task that sleeps between two requests through the proxy finds its job as far as it has slept."""
+    clock = VirtualClock()
+
+    async def polls(opened: Proxy) -> int:
+        trust = ssl.create_default_context(cafile=opened.environment["SSL_CERT_FILE"])
+        async with httpx.AsyncClient(proxy=opened.url, verify=trust, trust_env=False, headers=key()) as http:
+            body = {"model": "nano-banana-pro", "input": {"prompt": "a"}}
+            made = (await http.post(f"{KIE}/api/v1/jobs/createTask", json=body)).json()
+            link, count = f"{KIE}/api/v1/jobs/recordInfo?taskId={made['data']['taskId']}", 1
+            while (await http.get(link)).json()["data"]["state"] != "success":
+                count += 1
+                await asyncio.sleep(5)  # noqa: TID251 # as code under test does
+            return count
+
+    with behind(clock=clock) as (server, opened):
+        server.share_clock()
+        with virtual_time(clock, peers=(server,)):
+            assert asyncio.run(polls(opened)) == 4
 
 
 # --- other hosts ----------------------------------------------------------------------------------------------------

@@ -91,7 +91,9 @@ def proxied(
         proxy = Proxy(listener, hosts, frozenset(map(str.lower, allow)), made.tls, bundle)
 
         async def opened(log: Logbook) -> None:
-            await proxy.open(_Carrier(server, log, proxy, told), listener)
+            carrier = _Carrier(server, log, proxy, told)
+            server.count(carrier, proxy.port)
+            await proxy.open(carrier, listener)
 
         async def closed(_: Logbook) -> None:
             await proxy.close()
@@ -264,7 +266,7 @@ class _Carrier(Carrier):
     """A carrier for requests to the providers' real hosts: so that links name those, too."""
 
     def __init__(self, server: LiveServer, log: Logbook, line: Proxy, told: Told) -> None:
-        super().__init__(server.roster, server.clock, log, Addresses("127.0.0.1", *server.ports), line)
+        super().__init__(server.roster, server.clock, log, Addresses("127.0.0.1", *server.ports[:2]), line)
         self._told = told
 
     def _addressed(self, scope: Scope) -> tuple[Role | None, Request]:

@@ -102,9 +102,11 @@ class LiveServer:
         clock: By which the providers act; to move it, use `advance`.
         roster: The providers.
         courier: Carries their callbacks.
+        ports: Where requests come in.
     """
 
     roster: Roster
+    ports: tuple[int, ...]
 
     def __init__(self, clock: Clock, log: Logbook, allow_callbacks: Iterable[str], *, reload: bool) -> None:
         self.clock = clock
@@ -161,20 +163,20 @@ class LiveServer:
         """Run what works beside it in its event loop, with its log: see `understudy.proxy`."""
         asyncio.run_coroutine_threadsafe(start(self._log), self._loop.result()).result()
 
-    # --- on a clock that others move, too: see `understudy.virtual_loop.Peer` ---
+    def count(self, carrier: Carrier, port: int) -> None:
+        """Count the requests that come in beside it as its own, for whoever moves the clock."""
+        self._carriers.append(carrier)
+        self.ports = (*self.ports, port)
 
-    @property
-    def ports(self) -> tuple[int, ...]:
-        """Where it listens."""
-        return self._addresses.port, self._addresses.asset_port
+    # --- on a clock that others move, too: see `understudy.virtual_loop.Peer` ---
 
     def busy(self) -> bool:
         """Say whether it is at work: at an answer that does not wait for the clock, or at a callback."""
-        return self._carrier.at_work > 0 or self.courier.under_way > 0
+        return any(carrier.at_work for carrier in self._carriers) or self.courier.under_way > 0
 
     def parked(self) -> int:
         """Return how many requests wait for nothing but the clock."""
-        return self._carrier.parked
+        return sum(carrier.parked for carrier in self._carriers)
 
     # --- its life ---
 
@@ -191,7 +193,9 @@ class LiveServer:
             self._log.trouble(f"listening on {host}: whoever reaches this machine can use it, the admin API too")
         self._host = host
         self._addresses = Addresses(shown_host(sockets[0]), *(one.getsockname()[1] for one in sockets))
+        self.ports = (self._addresses.port, self._addresses.asset_port)
         self._carrier = Carrier(roster, self.clock, self._log, self._addresses, self)
+        self._carriers = [self._carrier]
         self._server = Server(
             uvicorn.Config(
                 self._app(),
