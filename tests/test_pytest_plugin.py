@@ -296,6 +296,88 @@ def test_tests_run_in_parallel(unmeasured: pytest.Pytester) -> None:
     run(unmeasured, SERVED, "-n", "4").assert_outcomes(passed=13, errors=1)
 
 
+LED = """
+    import os
+    import subprocess
+    import sys
+    import time
+
+    import pytest
+    import requests
+
+    BEFORE = dict(os.environ)
+    KIE = "https://api.kie.ai/api/v1"
+
+    def call(path, base=KIE, **body):
+        headers = {"Authorization": "Bearer of-my-own"}
+        return requests.request("POST" if body else "GET", base + path, headers=headers, json=body or None).json()
+
+    def create():
+        return call("/jobs/createTask", model="nano-banana-pro", input={"prompt": "a"})
+
+    def test_itself(understudy_proxy):
+        task = create()["data"]["taskId"]
+        assert [*understudy_proxy.provider("kie").plays] == [task]
+
+    def test_what_it_starts(understudy_proxy):
+        headers = {"Authorization": "Bearer x"}
+        code = f"import requests; print(requests.get('{KIE}/chat/credit', headers={headers}).text)"
+        assert '"data":10000' in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+
+    @pytest.mark.parametrize("number", range(2))
+    def test_alone(understudy_proxy, number):
+        create()
+        assert understudy_proxy.provider("kie").accounts.of_key("of-my-own").ledger.spent == 18
+        understudy_proxy.provider("kie").next_job(error="credits")
+        assert create()["code"] == 402
+
+    @pytest.mark.understudy(scenario="maintenance")
+    def test_scenario(understudy_proxy):
+        assert create()["code"] == 455
+
+    @pytest.mark.understudy(balance=7, errors="http")
+    def test_poor(understudy_proxy):
+        assert call("/chat/credit")["data"] == 7
+        assert create()["code"] == 402
+
+    @pytest.mark.virtual_time
+    def test_in_virtual_time(understudy_proxy, understudy_server):
+        task, began = create()["data"]["taskId"], time.monotonic()
+        while call(f"/jobs/recordInfo?taskId={task}")["data"]["state"] != "success":
+            time.sleep(5)
+        assert time.monotonic() - began == pytest.approx(15, abs=1)
+        assert understudy_server.server is not understudy_proxy
+
+    def test_after_it():
+        assert dict(os.environ) == BEFORE | {"PYTEST_CURRENT_TEST": os.environ["PYTEST_CURRENT_TEST"]}
+
+    def other_host():
+        with pytest.raises(requests.exceptions.ProxyError, match="example.com is refused"):
+            requests.get("https://example.com/")
+
+    @pytest.mark.understudy(strict=False)
+    def test_lenient(understudy_proxy):
+        other_host()
+        call("/nowhere")
+
+    def test_strict(understudy_proxy):
+        other_host()
+        call("/nowhere")
+    """
+
+
+def test_a_test_is_led_to_the_fakes(project: pytest.Pytester) -> None:
+    """Code with real addresses in it, in the test or started by it, meets fakes of its own, and strictly."""
+    done = run(project, LED)
+    done.assert_outcomes(passed=10, errors=1)
+    done.stdout.fnmatch_lines(
+        [
+            "*unexpected request: GET /api/v1/nowhere",
+            "*expected: a host of a provider that is played; got: example.com",
+        ]
+    )
+
+
 def test_a_run_without_fakes_imports_nothing_heavy(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a fixture is used, no engine, no HTTP library and no YAML is imported."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins import what they like
@@ -317,7 +399,7 @@ def test_a_run_without_fakes_imports_nothing_heavy(project: pytest.Pytester, mon
 def test_the_fixtures_are_listed(project: pytest.Pytester) -> None:
     """`pytest --fixtures` tells of them, and `--markers` of the marker."""
     listed = run(project, "", "--fixtures").stdout.str()
-    for name in ("kie", "oxen", "shortapi", "understudy", "understudy_server"):
+    for name in ("kie", "oxen", "shortapi", "understudy", "understudy_proxy", "understudy_server"):
         assert f"\n{name} " in listed
     assert (
         "@pytest.mark.understudy(scenario, seed, balance, errors, strict)" in run(project, "", "--markers").stdout.str()

@@ -101,7 +101,7 @@ def is_in_virtual_time(node: Any) -> bool:
 
 def with_peer(node: Any, peer: Peer) -> None:
     """Take note of a live server that is on the clock of a test."""
-    node.stash[_PEERS] = (peer,)
+    node.stash[_PEERS] = (*peers_of(node), peer)
 
 
 def peers_of(node: Any) -> tuple[Peer, ...]:

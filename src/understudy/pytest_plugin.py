@@ -1,11 +1,11 @@
-"""The pytest plugin: a fixture for each provider, a factory, a live server, virtual time; strict unless told otherwise.
+"""The pytest plugin: a fixture for each provider, a factory, live servers, virtual time; strict unless told otherwise.
 
 What a fixture needs is imported when it is used: a test run without any is not slowed down.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,6 +98,14 @@ def understudy_server(request: pytest.FixtureRequest) -> Iterator[Rented]:
     _fail(rented.complaints() if said["strict"] else [])
 
 
+@pytest.fixture
+def understudy_proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
+    """Lead this test, and what it starts, from the providers' real hosts to a live server of its own, and return it."""
+    from understudy.rented import led
+
+    _fail((yield from led(request, monkeypatch)))
+
+
 def _fixture_of(name: str) -> Any:
     @pytest.fixture(name=name.replace("-", "_"))
     def fixture(self: object, understudy: Any) -> Any:
@@ -107,6 +115,6 @@ def _fixture_of(name: str) -> Any:
     return fixture
 
 
-def _fail(complaints: list[str]) -> None:
+def _fail(complaints: Iterable[str]) -> None:
     if complaints:
         pytest.fail("\n\n".join(complaints), pytrace=False)

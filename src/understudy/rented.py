@@ -1,16 +1,17 @@
-"""A live server that is shared by tests: each has a key, and so an account, of its own."""
+"""What tests have of live servers: an account of its own on one that all share, or one of its own behind a proxy."""
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from understudy.markers import clock_of, is_in_virtual_time, paths, with_peer
+from understudy.markers import clock_of, given, is_in_virtual_time, paths, with_peer
 from understudy.server import LiveServer, serve
 from understudy.store import Account, account_name
-from understudy.strictness import complaints
+from understudy.strictness import complaints, refused
 
 if TYPE_CHECKING:
     import pytest
@@ -76,7 +77,39 @@ def server_for(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
     if not is_in_virtual_time(request.node):
         yield request.getfixturevalue("_understudy_live")
         return
-    with serve(paths=paths(request.config), clock=clock_of(request.node)) as server:
-        server.share_clock()
-        with_peer(request.node, server)
+    with _own_server(request) as server:
         yield server
+
+
+@contextmanager
+def _own_server(request: pytest.FixtureRequest, **options: Any) -> Iterator[LiveServer]:
+    """Serve for one test; where it is in virtual time, on its clock."""
+    clock = clock_of(request.node) if is_in_virtual_time(request.node) else None
+    with serve(paths=paths(request.config), clock=clock, **options) as server:
+        if clock is not None:
+            server.share_clock()
+            with_peer(request.node, server)
+        yield server
+
+
+def led(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[LiveServer, None, Iterable[str]]:
+    """Lead a test, and what it starts, from the providers' real hosts to a live server of its own.
+
+    Yields:
+        The server.
+
+    Returns:
+        What the test fails for, if it is strict.
+    """
+    from understudy.environment import merged
+    from understudy.proxy import proxied
+
+    said = given(request)
+    strict = said.pop("strict")
+    with _own_server(request, **said) as server, proxied(server) as proxy, monkeypatch.context() as patch:
+        values = merged(proxy.environment, os.environ)
+        for name in proxy.environment:
+            patch.setenv(name, values[name])
+        yield server
+        found = [text for role in server.roster.playing() for text in complaints(role.provider)]
+        return [*found, *map(refused, proxy.refused)] if strict else []

@@ -37,6 +37,7 @@ class Roster:
         seed: From which ids are minted.
         scenario: The story that is played by those that have it.
         errors: How errors come from those that can send them so.
+        balance: What accounts start with, in each provider's unit; None for what is usual.
         paths: Folders to look in before the working directory.
 
     Raises:
@@ -53,6 +54,7 @@ class Roster:
         seed: int = 0,
         scenario: str | None = None,
         errors: Transport | None = None,
+        balance: float | None = None,
         paths: Iterable[Path] = (),
     ) -> None:
         self.clock = clock
@@ -60,6 +62,7 @@ class Roster:
         self.seed = seed
         self.scenario = scenario
         self.errors = errors
+        self.balance = balance
         paths = tuple(paths)
         folders = [find_provider(name, paths) for name in dict.fromkeys(names) or provider_names(paths)]
         self._roles = {place.contract.name: Role(self, place) for place in folders}
@@ -230,6 +233,7 @@ class Role:
             seed=self._roster.seed,
             scenario=self.scenario,
             errors=self.errors,
+            balance=self._roster.balance,
             send=self._roster.send,
         )
 

@@ -44,6 +44,7 @@ def serve(
     asset_port: int = 0,
     scenario: str | None = None,
     errors: Transport | None = None,
+    balance: float | None = None,
     speed: float = 1.0,
     clock: Clock | None = None,
     allow_callbacks: Iterable[str] = (),
@@ -61,6 +62,7 @@ def serve(
         asset_port: Where links to result files lead; 0 for any that is free.
         scenario: The name of the story that is played by those that have it; None for the usual.
         errors: How errors come from those that can send them so: `body` or `http`; None for the contracts' defaults.
+        balance: What accounts start with, in each provider's unit; None for what is usual.
         speed: Seconds of the providers' time in one second; 1 by default.
         clock: In place of one that runs by `speed`. A virtual one moves only by `LiveServer.advance`.
         allow_callbacks: Hosts that callbacks may be sent to beside loopback.
@@ -89,7 +91,14 @@ def serve(
     log = Logbook(time, quiet=quiet)
     server = LiveServer(time, log, allow_callbacks, reload=reload)
     roster = Roster(
-        providers, clock=time, send=server.courier.send, seed=seed, scenario=scenario, errors=errors, paths=paths
+        providers,
+        clock=time,
+        send=server.courier.send,
+        seed=seed,
+        scenario=scenario,
+        errors=errors,
+        balance=balance,
+        paths=paths,
     )
     server.start(roster, host, port, asset_port)
     return server

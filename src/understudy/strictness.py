@@ -33,6 +33,16 @@ def complaints(provider: Provider, account: str | None = None) -> list[str]:
     return found
 
 
+def refused(host: str) -> str:
+    """Return what a strict test says of a host that the proxy has refused."""
+    return (
+        f"unexpected host: {host}\n"
+        f"  where: the proxy, behind which nothing leaves this machine\n"
+        f"  expected: a host of a provider that is played; got: {host}\n"
+        f"  do: mend the address, or let it pass with @pytest.mark.understudy(strict=False)"
+    )
+
+
 def _unexpected(provider: Provider, exchanges: Iterable[Exchange]) -> Iterator[str]:
     known = [f"{operation.method} {operation.path}" for operation in provider.contract.operations.values()]
     for entry in exchanges:
