@@ -18,7 +18,7 @@ import pytest
 import trustme
 from cryptography import x509
 
-from tests.live import copy_of, key, links_when_done, make
+from tests.live import copy_of, key, links_when_done, make, receiver
 from understudy import gate, proxy
 from understudy.certificates import LIFETIME_SECONDS, _system_bundle, certificates
 from understudy.clock import SystemClock, VirtualClock
@@ -204,12 +204,13 @@ def test_a_loop_in_virtual_time_behind_a_proxy() -> None:
 # --- other hosts ----------------------------------------------------------------------------------------------------
 
 
+OTHER_HOST = (b"CONNECT example.com:443 HTTP/1.1\r\n\r\n", b"GET http://example.com/ HTTP/1.1\r\n\r\n")
+
+
 def test_another_host_is_refused(running: Proxy) -> None:
-    """A host that is no provider's is refused with its name and the flag, and nothing but loopback is connected to."""
-    asks = (b"CONNECT example.com:443 HTTP/1.1\r\n\r\n", b"GET http://example.com/ HTTP/1.1\r\n\r\n")
-    with watched() as opened:
-        answers = [said(running, data).decode() for data in asks]
-    for answer in answers:
+    """A host that is no provider's is refused with its name and the flag."""
+    for data in OTHER_HOST:
+        answer = said(running, data).decode()
         assert answer.startswith("HTTP/1.1 403 example.com is refused: --allow example.com\r\n")
         assert answer.endswith(
             "example.com is refused\n"
@@ -218,6 +219,20 @@ def test_another_host_is_refused(running: Proxy) -> None:
             "  do: if it is to be reached, say --allow example.com\n"
         )
     assert running.refused["example.com"] == 2
+
+
+def test_only_loopback_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked for, a job, a file, a callback or another host, no other name is looked up or connected to."""
+    # uvloop does both where nobody sees it
+    monkeypatch.setattr("understudy.server.loop_factory", lambda: asyncio.new_event_loop)
+    with watched() as opened, behind() as (_, running), client(running) as http, receiver() as mailbox:
+        for data in OTHER_HOST:
+            said(running, data)
+        job_id = make(http, KIE, "kie", callBackUrl=mailbox.url)
+        for link in links_when_done(http, KIE, "kie", job_id):
+            assert http.get(link).status_code == 200
+        make(http, "https://api.shortapi.ai", "shortapi", callback_url="https://example.com/")
+        mailbox.wait(1)
     assert opened == {"127.0.0.1"}
 
 
