@@ -150,13 +150,18 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_banner_says_where(tmp_path: Path) -> None:
     """The banner has the base URL of each provider, the result files, the page, the keys and the scenario."""
     with served("--scenario", "errors-as-http", "--asset-port", "0") as server:
-        assert f"  kie        {server.url}/kie\n  oxen       {server.url}/oxen\n  replicate  " in server.banner
+        assert (
+            f"  kie        {server.url}/kie\n  oxen       {server.url}/oxen\n  replicate  {server.url}/replicate/v1\n"
+            in server.banner
+        )
         assert "  files      http://127.0.0.1:" in server.banner
         assert f"  admin      {server.url}/__admin/\n" in server.banner
         assert "  key        any, each is an account of its own\n" in server.banner
         assert "  scenario   errors-as-http (kie, shortapi)\n" in server.banner
         assert httpx.get(f"{server.url}/kie/api/v1/chat/credit").status_code == 401
         assert server.stop()[0] == 0
+    with served("replicate") as server:  # which is not loaded yet
+        assert f"  replicate  {server.url}/replicate/v1\n" in server.banner
 
 
 def test_the_port_of_the_files_is_the_next_one() -> None:

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import (
-    copy_of,
-    roster_of,
-)
+from tests.live import PROVIDERS, copy_of, roster_of
 
 
 def test_a_change_of_a_file_is_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +38,15 @@ def test_a_proven_provider_is_loaded_when_it_is_asked_for(tmp_path: Path) -> Non
     assert [role.name for role in roster.playing()] == ["shortapi"]
     assert roster.role("oxen").provider.contract.name == "oxen"
     assert [role.name for role in roster.playing()] == ["oxen", "shortapi"]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_where_a_provider_answers_is_known_before_it_is_loaded(name: str) -> None:
+    """The path of a base URL is the same before and after the provider is loaded, and does not load it."""
+    role = roster_of(name).role(name)
+    before = role.base_path
+    assert not role.playing
+    assert before == role.provider.contract.base_path == role.base_path
 
 
 def test_a_host_that_is_not_of_this_machine_may_be_any_providers() -> None:

@@ -186,9 +186,7 @@ def _stop_signal() -> Iterator[queue.SimpleQueue[int]]:
 
 
 def _banner(server: LiveServer, proxy: Proxy | None) -> str:
-    # one that is not loaded yet is not loaded for its path: a server has to answer soon
-    paths = {role.name: role.base_path if role.playing else "" for role in server.roster}
-    rows = [(name, f"{server.url}/{name}{path}") for name, path in paths.items()]
+    rows = [(role.name, server.url_of(role.name)) for role in server.roster]
     rows += [("files", server.asset_url), ("admin", f"{server.url}/__admin/")]
     if proxy is not None:
         rows.append(("proxy", f'{proxy.url}: eval "$(understudy env --proxy {proxy.url})"'))

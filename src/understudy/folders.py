@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from understudy.errors import UsageError, suggestion
 
 _DOCUMENT_NAMES = ("openapi.yaml", "openapi.yml", "openapi.json")
+
+_BASE_URL = re.compile(r"^servers:\s+- url: https://[^/\s]+(\S*)$", re.MULTILINE)
 
 _PACKAGE = Path(__file__).parent
 _IN_THE_WHEEL = _PACKAGE / "_bundled"
@@ -58,6 +61,14 @@ def _contracts_in(root: Path) -> Iterator[Path]:
 def document_of(folder: Path) -> Path | None:
     """Return the OpenAPI document of a contract's folder, or None where there is none."""
     return next((folder / name for name in _DOCUMENT_NAMES if (folder / name).exists()), None)
+
+
+def base_path_of(folders: Folders) -> str:
+    """Return the path of the base URL of a provider that comes with the package, without the time that YAML takes."""
+    document = document_of(folders.contract)
+    found = document and _BASE_URL.search(document.read_text(encoding="utf-8"))
+    assert found  # as a test sees
+    return found[1]
 
 
 def find_provider(name: str, paths: Iterable[Path] = ()) -> Folders:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
-from understudy.folders import Folders, find_provider, provider_names, stamp
+from understudy.folders import Folders, base_path_of, find_provider, provider_names, stamp
 from understudy.reach import host_of, is_loopback
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class Role:
     @property
     def base_path(self) -> str:
         """The path of the real one's base URL, such as `/v1`; empty where it has none."""
-        return self.provider.contract.base_path
+        return self.provider.contract.base_path if self.playing else base_path_of(self.folders)
 
     def place_of(self, host: str) -> str:
         """Return where on a server the operations of one of its hosts are; without a slash before it or after it."""
