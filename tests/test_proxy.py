@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 import sys
@@ -22,7 +21,6 @@ from tests.live import copy_of, key, links_when_done, make, receiver
 from understudy import gate, proxy
 from understudy.certificates import LIFETIME_SECONDS, _system_bundle, certificates
 from understudy.clock import SystemClock, VirtualClock
-from understudy.environment import merged, variables_of
 from understudy.errors import UsageError
 from understudy.proxy import Proxy, proxied
 from understudy.server import LiveServer, serve
@@ -164,6 +162,15 @@ def test_what_is_told() -> None:
         assert left.wait(20)
     assert [(name, path) for name, path, _ in told] == [("kie", CREDIT), ("oxen", "/api/ai/images/edit")]
     assert told[0][2].operation == "getCredit"
+
+
+def test_a_page_of_another_origin_gets_what_the_contract_says(running: Proxy) -> None:
+    """At a real host a preflight request is a method that is not allowed, and no answer lets an origin in."""
+    asks = {"origin": "https://app.test", "access-control-request-method": "GET"}
+    with client(running) as http:
+        replies = [http.options(f"{KIE}{CREDIT}", headers=asks), http.get(f"{KIE}{CREDIT}", headers={**asks, **key()})]
+    assert [reply.status_code for reply in replies] == [405, 200]
+    assert not [name for reply in replies for name in reply.headers if name.startswith("access-control-")]
 
 
 EDIT = {"model": "nano-banana", "prompt": "a", "input_image": "https://a.example/a.png"}
@@ -459,39 +466,3 @@ def test_without_a_host(tmp_path: Path) -> None:
         proxied(server),
     ):
         pass
-
-
-# --- the variables --------------------------------------------------------------------------------------------------
-
-
-def test_the_variables_can_be_asked_for(running: Proxy) -> None:
-    """The proxy tells its variables to this machine, and not to a page under another name."""
-    assert variables_of(running.url) == running.environment
-    refused = httpx.get(running.url, headers={"host": "evil.test"}, trust_env=False)
-    assert refused.status_code == 403
-    assert json.loads(refused.content)["title"] == "not from here"
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "http://[x"])
-def test_no_proxy_to_ask(url: str) -> None:
-    """Where no proxy answers it is said how to start one."""
-    with pytest.raises(UsageError, match=r"no proxy answers at .*\n.*understudy serve --proxy"):
-        variables_of(url)
-
-
-def test_something_else_answers() -> None:
-    """What answers and is no proxy is none."""
-    with serve("kie") as server, pytest.raises(UsageError, match="no proxy answers"):
-        variables_of(server.url)
-
-
-def test_the_variables(running: Proxy) -> None:
-    """Clients get the proxy, loopback apart, and the bundle; options of Node that there are stay."""
-    variables = running.environment
-    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
-        assert variables[name] == running.url
-    assert variables["NO_PROXY"] == variables["no_proxy"] == "localhost,127.0.0.1,::1"
-    both = merged(variables, {"NODE_OPTIONS": "--trace-warnings", "HOME": "here", "NO_PROXY": "api.kie.ai"})
-    assert both["NODE_OPTIONS"] == f"--trace-warnings {variables['NODE_OPTIONS']}"
-    assert (both["HOME"], both["NO_PROXY"]) == ("here", variables["NO_PROXY"])
-    assert merged(variables, both) == both
