@@ -33,6 +33,7 @@ from understudy.contract.model import (
     Sync,
     Upload,
 )
+from understudy.contract.older import modernise
 from understudy.contract.openapi import OpenApi
 from understudy.contract.pages import compile_paging
 from understudy.contract.signs import compile_sign
@@ -41,6 +42,17 @@ from understudy.contract.views import View
 from understudy.errors import suggestion
 from understudy.folders import document_of
 from understudy.lifecycle import TERMINAL, State
+
+
+def load_document(folder: Path) -> Document:
+    """Read the OpenAPI document of one provider.
+
+    Raises:
+        ContractInvalid: It cannot be read.
+    """
+    document = load(document_of(folder) or folder / "openapi.yaml")
+    modernise(document)
+    return document
 
 
 def load_contract(folder: Path) -> Contract:
@@ -55,7 +67,7 @@ def load_contract(folder: Path) -> Contract:
     Raises:
         ContractInvalid: With every problem found.
     """
-    document = load(document_of(folder) or folder / "openapi.yaml")
+    document = load_document(folder)
     usable = check_closed(document, "openapi")
     if usable and "x-jobs" not in document.data:
         document.problem((), 'the document lacks "x-jobs", which ties its operations to jobs')

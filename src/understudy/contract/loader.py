@@ -79,6 +79,11 @@ class Document:
             node = node[key]
         return found
 
+    def enter(self, node: Json, lines: dict[Hashable, tuple[str, int]]) -> Json:
+        """Note where the parts of an object or list stand that becomes a part of this document, and return it."""
+        self._lines[id(node)] = dict(lines)
+        return node
+
     def problem(self, pointer: Iterable[str | int], text: str) -> None:
         """Note a problem at a place."""
         file, line = self.where(pointer)
