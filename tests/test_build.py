@@ -372,7 +372,7 @@ def test_a_document_without_jobs_is_no_contract():
     """A document that ties no operation to a job, or is not OpenAPI at all, is refused."""
     with tempfile.TemporaryDirectory() as folder:
         for text, problem in (
-            (OPENAPI, 'the document lacks "x-jobs", which ties its operations to jobs'),
+            (OPENAPI, 'the document lacks "x-jobs", which ties operations to jobs; an overlay.yaml may have it, too'),
             ("info: 5", '"info" must be object, not 5'),
             (f"{text_of(OPENAPI)}x-jobs: {{}}", '"x-jobs": {} has less than 1 property'),
         ):

@@ -13,7 +13,7 @@ from tests.documents import JOBS, document, json_values, shown, text_of
 from understudy.contract.closed import check_closed
 from understudy.contract.loader import follow
 
-NAMES = ("openapi", "x-jobs", "recording", "behaviour", "scenario")
+NAMES = ("openapi", "overlay", "x-jobs", "recording", "behaviour", "scenario")
 
 OPENAPI = """
 openapi: 3.1.0

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from understudy import consistency
 from understudy.behaviour import Behaviour, load_behaviour
-from understudy.contract.build import load_contract
+from understudy.contract.build import load_contract, load_document
 from understudy.contract.closed import check_closed
 from understudy.contract.loader import Document, file_name, load
 from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
-from understudy.folders import Folders, document_of, find_provider, provider_names
+from understudy.folders import Folders, find_provider, provider_names
 from understudy.outputs import WRITERS, Case, Finding
 from understudy.playback import Playback, play
 from understudy.probes import sample_body, sample_parameters
@@ -136,11 +136,8 @@ def _contract(folders: Folders, report: CheckReport) -> Contract | None:
         document = contract.document
     except ContractInvalid as error:
         report.problems += error.problems
-        path = document_of(folders.contract)
-        if path is None:
-            return None
         try:
-            document = load(path)
+            document = load_document(folders.contract)
         except ContractInvalid:
             return None
     if contract is not None or check_closed(document, "openapi"):

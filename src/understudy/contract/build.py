@@ -35,6 +35,7 @@ from understudy.contract.model import (
 )
 from understudy.contract.older import modernise
 from understudy.contract.openapi import OpenApi
+from understudy.contract.overlay import lay_over
 from understudy.contract.pages import compile_paging
 from understudy.contract.signs import compile_sign
 from understudy.contract.templates import Template
@@ -45,12 +46,15 @@ from understudy.lifecycle import TERMINAL, State
 
 
 def load_document(folder: Path) -> Document:
-    """Read the OpenAPI document of one provider.
+    """Read the OpenAPI document of one provider, with the overlay that may lie beside it.
 
     Raises:
-        ContractInvalid: It cannot be read.
+        ContractInvalid: One of the two cannot be read, or does not fit the other.
     """
     document = load(document_of(folder) or folder / "openapi.yaml")
+    overlay = folder / "overlay.yaml"
+    if overlay.exists():
+        lay_over(document, overlay)
     modernise(document)
     return document
 
@@ -70,7 +74,8 @@ def load_contract(folder: Path) -> Contract:
     document = load_document(folder)
     usable = check_closed(document, "openapi")
     if usable and "x-jobs" not in document.data:
-        document.problem((), 'the document lacks "x-jobs", which ties its operations to jobs')
+        text = 'the document lacks "x-jobs", which ties operations to jobs; an overlay.yaml may have it, too'
+        document.problem((), text)
     if not usable or "x-jobs" not in document.data or not check_closed(document, "x-jobs", ("x-jobs",)):
         document.raise_if_invalid()
     openapi = OpenApi(document)

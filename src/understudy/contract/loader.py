@@ -79,6 +79,10 @@ class Document:
             node = node[key]
         return found
 
+    def lines(self, node: Json) -> dict[Hashable, tuple[str, int]]:
+        """Return where each part of an object or list of this document stands."""
+        return self._lines[id(node)]
+
     def enter(self, node: Json, lines: dict[Hashable, tuple[str, int]]) -> Json:
         """Note where the parts of an object or list stand that becomes a part of this document, and return it."""
         self._lines[id(node)] = dict(lines)
