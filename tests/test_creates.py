@@ -127,15 +127,16 @@ def test_what_is_no_text_is_no_model_and_no_url(tmp_path: Path, value: Any) -> N
     assert job.input == (value if isinstance(value, dict) else {})
 
 
-def test_a_form_makes_a_job_whose_files_are_left_out(tmp_path: Path) -> None:
-    """Where a form is sent, the job's input has its fields as text, so that it can be shown as JSON."""
+def test_a_form_makes_a_job_with_what_tells_of_its_files(tmp_path: Path) -> None:
+    """Where a form is sent, the job's input has its fields, and of a file what tells of it, so that it can be shown."""
     content = {"multipart/form-data": {"schema": BODY}}
     paths = {"/jobs": {"post": {"operationId": "createJob", "requestBody": {"required": True, "content": content}}}}
     status = {"operation": "getJob", "id": "$request.path.id", "reply": {"body": ["$job.input", "$job.request"]}}
     fake = fake_of(tmp_path, paths=paths, status=status, list=None)
     client = fake.client()
     job = client.post("/jobs", data={"prompt": "a"}, files={"image": b"png"}).json()["id"]
-    assert client.get(f"/jobs/{job}").json() == [{"prompt": "a", "image": ""}] * 2
+    told = {"name": "upload", "mediaType": "application/octet-stream", "size": 3}
+    assert client.get(f"/jobs/{job}").json() == [{"prompt": "a", "image": told}] * 2
 
 
 # How many

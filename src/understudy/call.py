@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from understudy.behaviour import Behaviour
+from understudy.bodies import Malformed, Part, decode_body
 from understudy.clock import Clock
 from understudy.contract.codecs import CodecError
 from understudy.contract.expressions import Expression, Place
@@ -24,7 +25,7 @@ from understudy.plan import Plan
 from understudy.scenario import Scenario
 from understudy.stage import Stage
 from understudy.store import Account, Plays
-from understudy.wire import MAX_BODY_BYTES, Answered, Malformed, Part, Reply, Request, RequestView, decode_body
+from understudy.wire import MAX_BODY_BYTES, Answered, Reply, Request, RequestView
 
 
 @dataclass(slots=True)
@@ -122,7 +123,7 @@ def decoded(request: Request, operation: Operation) -> Json:
         message = f"{media_type or 'no content type'} is not one of {', '.join(operation.body.media_types)}"
         raise Answered("unsupportedMediaType", violation=_about_body("contentType", media_type, message))
     try:
-        return decode_body(media_type, content_type, request.body)
+        return decode_body(media_type, content_type, request.body, operation.body.fields)
     except Malformed as error:
         raise Answered(
             "malformed", violation=_about_body("format", None, f"the body is not {media_type}: {error}")
@@ -143,14 +144,23 @@ def violations(call: Call) -> list[Violation]:
     ]
     body = call.operation.body
     if body is not None and (body.required or call.request.body):
-        found += body.violations(plain(call.view.body))
+        found += body.violations(_without_files(call.view.body, lambda file: ""))
     return found
 
 
 def plain(body: Json) -> Json:
-    """Return a decoded body as JSON: the files of a form are text there."""
+    """Return a decoded body as JSON: of a file it has what tells of it."""
+    return _without_files(body, dict)
+
+
+def _without_files(body: Json, told: Callable[[Part], Json]) -> Json:
+    """Return a decoded body with something in the place of each file; to a schema that is text."""
+
+    def shown(value: Json) -> Json:
+        return told(value) if isinstance(value, Part) else value
+
     if isinstance(body, dict):
-        return {key: "" if isinstance(value, Part) else value for key, value in body.items()}
+        return {name: [*map(shown, item)] if isinstance(item, list) else shown(item) for name, item in body.items()}
     return "" if isinstance(body, bytes) else body
 
 

@@ -136,7 +136,7 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
         visible_at=now + (back.behaviour.visible_after_seconds if hidden is None else hidden),
         server_url=call.scope["server"]["url"],
         asset_url=call.request.asset_url,
-        request=call.view,
+        request=replace(call.view, body=job.request),  # the bytes of its files are not kept
         story=call.story,
     )
     back.stage.begin(play)

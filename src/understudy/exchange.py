@@ -10,11 +10,13 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
-from understudy.contract.codecs import dump_json, parse_json
+from understudy.bodies import encode_body
+from understudy.contract.codecs import CodecError, parse_json
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.loader import index_of
 from understudy.contract.model import Contract
 from understudy.contract.operations import Operation, key_headers, key_parameters, path_names
+from understudy.contract.validation import JSON
 from understudy.contract.views import JSON_LINES, View
 from understudy.errors import UsageError
 from understudy.lifecycle import Json
@@ -175,9 +177,10 @@ class Writer:
             if query:
                 url = f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
             if request.body is not None:
-                headers.append(("content-type", "application/json"))
-                body = dump_json(request.body).encode()
-        except (TypeError, ValueError) as error:
+                media_type = JSON if operation.body is None else operation.body.written_as
+                content_type, body = encode_body(media_type, request.body)
+                headers.append(("content-type", content_type))
+        except (CodecError, TypeError, ValueError) as error:
             raise UsageError(f"the request to {operation.id} cannot be written: {error}") from None
         return Send(operation.method, url, tuple(headers), body, timeout_seconds, timeout_seconds)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
+from understudy.bodies import Part
 from understudy.call import Backstage, Call, checked
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Place, first_value
@@ -19,7 +20,7 @@ from understudy.paging import turn_to
 from understudy.signatures import jwk_set
 from understudy.stage import moved, replayed
 from understudy.store import Play
-from understudy.wire import Answered, Outcome, Part, Reply, Stream
+from understudy.wire import Answered, Outcome, Reply, Stream
 
 
 def _play_of(back: Backstage, call: Call, place: Place) -> tuple[Play, Job]:
@@ -168,7 +169,7 @@ def upload(back: Backstage, call: Call) -> Outcome:
     content = call.value(entry.content) if entry.content else None
     given = call.value(entry.name)
     if isinstance(content, Part):
-        name, media_type, data = content.name, content.media_type, content.content
+        name, media_type, data = str(content["name"]), str(content["mediaType"]), content.content
     else:
         stand_in = picture(aspect_ratio="1:1", side=512, format="png", text=str(given or call.operation.id))
         data = content if isinstance(content, bytes) else draw(stand_in)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from understudy.bodies import encode_body
 from understudy.contract.catalogue import ENGINE_ERRORS, ErrorRule
 from understudy.contract.codecs import dump_json, parse_json
 from understudy.contract.expressions import Expression, Place, Scope
@@ -14,7 +15,7 @@ from understudy.contract.model import Contract, JobType
 from understudy.contract.openapi import METHODS
 from understudy.contract.operations import Operation, key_headers, key_parameters
 from understudy.contract.templates import Path, ReadError, Template
-from understudy.contract.validation import SchemaCheck, Violation
+from understudy.contract.validation import JSON, SchemaCheck, Violation
 from understudy.contract.views import Variants, View
 from understudy.fake import API_KEY
 from understudy.files import UploadedFile
@@ -32,8 +33,6 @@ TOLD = (
 
 #: When a sample job was made, in unix seconds.
 MADE = 1767225600.0
-
-_BOUNDARY = "understudy-boundary"
 
 _SAMPLE_TEXTS = {
     "uri": "https://example.com/sample.png",
@@ -54,9 +53,8 @@ def request_to(operation: Operation, given: Mapping[str, Json]) -> Request:
     query: dict[str, Json] = {**key_parameters(operation.security, API_KEY)}
     body = b""
     if "body" in given:
-        media_types = operation.body.media_types if operation.body is not None else ()
-        media_type = next((name for name in media_types if "json" in name), next(iter(media_types), "application/json"))
-        headers["content-type"], body = encoded(media_type, given["body"])
+        media_type = JSON if operation.body is None else operation.body.written_as
+        headers["content-type"], body = encode_body(media_type, given["body"])
     headers.update((name.lower(), value) for name, value in given.get("headers", {}).items())
     query.update(given.get("query", {}))
     path = operation.base_path + operation.path_with(given.get("path", {}))
@@ -76,22 +74,6 @@ def naming(place: Place, value: Json) -> dict[str, Json]:
     for name in reversed(target.pointer or ()):
         value = {name: value}
     return {"body": value}
-
-
-def encoded(media_type: str, body: Json) -> tuple[str, bytes]:
-    """Return the content type and the bytes of a body."""
-    if "json" in media_type:
-        return media_type, dump_json(body).encode()
-    fields = {name: _plain(value) for name, value in body.items()} if isinstance(body, Mapping) else {}
-    if media_type == "application/x-www-form-urlencoded":
-        return media_type, urlencode(fields).encode()
-    if media_type == "multipart/form-data":
-        parts = [
-            f'--{_BOUNDARY}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in fields.items()
-        ]
-        return f"{media_type}; boundary={_BOUNDARY}", f"{''.join(parts)}--{_BOUNDARY}--\r\n".encode()
-    return media_type, _plain(body).encode()
 
 
 def _plain(value: Json) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
-from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.codecs import dump_json
 from understudy.contract.views import JSON_LINES, Rendered
 from understudy.lifecycle import Json
 
@@ -257,81 +256,3 @@ def problem(status: int, title: str, detail: str, **more: Json) -> Reply:
     """Return the stand-in's own answer: a problem document (RFC 9457), which no provider sends."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     return Reply(status, [("content-type", "application/problem+json")], dump_json(body).encode(), error=title)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A file in a multipart body."""
-
-    name: str
-    content: bytes
-    media_type: str
-
-
-class Malformed(Exception):
-    """A body is not what its content type says."""
-
-
-def decode_body(media_type: str, content_type: str, body: bytes) -> Json:
-    """Decode a body.
-
-    Args:
-        media_type: The bare media type, such as `application/json`.
-        content_type: The whole header, with its boundary.
-        body: The bytes.
-
-    Returns:
-        The JSON value; for a form, an object of its fields, files as Part.
-
-    Raises:
-        Malformed: The bytes are not of that media type.
-    """
-    if media_type == "multipart/form-data":
-        return _decode_multipart(content_type, body)
-    if media_type == "application/x-www-form-urlencoded":
-        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    if "json" not in media_type:
-        return body
-    try:
-        return parse_json(body)
-    except ValueError as error:
-        raise Malformed(str(error)) from None
-
-
-_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]+)"|([^";\s]+))', re.IGNORECASE)
-_DISPOSITION = re.compile(r"^content-disposition:[ \t]*form-data[ \t]*(.*)$", re.IGNORECASE | re.MULTILINE)
-_PARAMETER = re.compile(r';\s*([^=;\s]+)=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*))')
-_ESCAPED = re.compile(r'\\(["\\])')
-_TYPE = re.compile(r"^content-type:[ \t]*([\w!#$&^.+/-]+)", re.ASCII | re.IGNORECASE | re.MULTILINE)
-
-
-def _decode_multipart(content_type: str, body: bytes) -> Json:
-    """Decode a form as browsers and HTTP clients write it (HTML standard, section 4.10.22.7; RFC 7578)."""
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        raise Malformed("the content type names no boundary")
-    boundary = (found[1] or found[2]).encode("latin-1", "replace")
-    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary)
-    fields: dict[str, Any] = {}
-    for part in parts:
-        if part.startswith(b"--"):
-            return fields
-        head, _, content = part.partition(b"\r\n\r\n")
-        text = head.decode("utf-8", "replace")
-        disposition = _DISPOSITION.search(text)
-        given = {
-            name.lower(): _ESCAPED.sub(r"\1", quoted) or bare
-            for name, quoted, bare in _PARAMETER.findall(disposition[1] if disposition else "")
-        }
-        if "name" not in given:
-            continue
-        file_name = given.get("filename")
-        if "filename*" in given:  # RFC 8187: charset'language'percent-encoded
-            file_name = unquote(given["filename*"].rpartition("'")[2])
-        media_type = _TYPE.search(text)
-        fields[given["name"]] = (
-            content.decode("utf-8", "replace")
-            if file_name is None
-            else Part(file_name, content, media_type[1].lower() if media_type else "text/plain")
-        )
-    raise Malformed("the boundary does not fit the body, or the body was cut off")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +10,7 @@ from understudy.contract.expressions import Expression
 from understudy.contract.loader import Document, follow
 from understudy.contract.model import Create, ModelInfo
 from understudy.contract.operations import Operation, Router, Security, path_names, server_url
-from understudy.contract.validation import BodyCheck, Parameter, SchemaCheck
+from understudy.contract.validation import FORM, MULTIPART, TEXT, BodyCheck, FormField, Parameter, SchemaCheck
 from understudy.errors import suggestion
 from understudy.lifecycle import Json
 
@@ -163,13 +163,41 @@ class OpenApi:
         content = node.get("content", {})
         schema = next((media.get("schema") for media in content.values() if "schema" in media), None)
         mapping = self._mapping(schema)
+        forms = not {FORM, MULTIPART}.isdisjoint(content)
         return BodyCheck(
             media_types=tuple(content),
             required=bool(node.get("required")),
             check=None if schema is None or mapping else self._schema(schema, at),
             discriminator=self.resolve(schema)["discriminator"]["propertyName"] if mapping else None,
             models={model: self._schema({"$ref": target}, at) for model, target in mapping.items()},
+            fields=self._fields(schema, mapping) if forms else {},
         )
+
+    def _fields(self, schema: Json, mapping: Mapping[str, str]) -> dict[str, FormField]:
+        """Return what the fields of a form are, by the properties of its schema and of the parts of that."""
+        found: dict[str, FormField] = {}
+        for part in self._parts([schema, *({"$ref": target} for target in mapping.values())]):
+            for name, node in part.get("properties", {}).items():
+                items = [inner["items"] for inner in self._parts([node]) if "items" in inner]
+                known = found.get(name, TEXT)
+                found[name] = FormField(known.kinds | self._kinds([node]), known.items | self._kinds(items))
+        return found
+
+    def _parts(self, schemas: Iterable[Json]) -> list[dict[str, Any]]:
+        """Return schemas with those that they are made of, each once."""
+        found: list[dict[str, Any]] = []
+        waiting = [self.resolve(schema) for schema in schemas]
+        while waiting:
+            node = waiting.pop()
+            if all(node is not known for known in found):
+                found.append(node)
+                waiting += (self.resolve(part) for key in ("allOf", "anyOf", "oneOf") for part in node.get(key, ()))
+        return found
+
+    def _kinds(self, schemas: Iterable[Json]) -> frozenset[str]:
+        """Return the JSON types that values of some schemas may have."""
+        kinds = [part.get("type", []) for part in self._parts(schemas)]
+        return frozenset(kind for each in kinds for kind in ([each] if isinstance(each, str) else each))
 
     def _examples(self, node: Json) -> dict[str, Json]:
         return {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema_rs
@@ -143,6 +143,37 @@ def _typed(text: str) -> Json:
         return text
 
 
+#: The media types that a client writes: JSON, and forms.
+JSON, FORM, MULTIPART = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """What a field of a form is by its schema; what is sent is text, or a file.
+
+    Attributes:
+        kinds: The JSON types that its value may have; empty where the schema does not say.
+        items: The same of the items, where the value may be a list.
+    """
+
+    kinds: frozenset[str] = frozenset()
+    items: frozenset[str] = frozenset()
+
+    def read(self, given: Sequence[Any]) -> Json:
+        """Return the value of what came under the name: the last, but where it is a list."""
+        if "array" in self.kinds and (len(given) > 1 or self.kinds <= {"array", "null"}):
+            return [_meant(item, self.items) for item in given]
+        return _meant(given[-1], self.kinds)
+
+
+#: A field that no schema knows.
+TEXT = FormField()
+
+
+def _meant(given: Any, kinds: frozenset[str]) -> Json:
+    return _typed(given) if isinstance(given, str) and kinds and "string" not in kinds else given
+
+
 @dataclass(frozen=True, slots=True)
 class BodyCheck:
     """How the body of an operation is checked.
@@ -153,6 +184,7 @@ class BodyCheck:
         check: The schema, where it is the same for all models.
         discriminator: The member that names the model, where the schema is chosen by it.
         models: Model → schema of a whole body.
+        fields: What its fields are, where it may be a form.
     """
 
     media_types: tuple[str, ...]
@@ -160,6 +192,12 @@ class BodyCheck:
     check: SchemaCheck | None
     discriminator: str | None
     models: Mapping[str, SchemaCheck]
+    fields: Mapping[str, FormField] = field(default_factory=dict)
+
+    @property
+    def written_as(self) -> str:
+        """The media type that a client writes: JSON wherever it may be."""
+        return next((name for name in self.media_types if "json" in name), next(iter(self.media_types), JSON))
 
     def violations(self, body: Json) -> Iterable[Violation]:
         """Return what is wrong with a decoded body."""

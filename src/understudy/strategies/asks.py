@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from understudy.bodies import as_received
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.loader import follow
 from understudy.contract.model import Contract, Create
@@ -156,7 +157,12 @@ class _Asking:
         return self._schemas.needs(self._bodies[model], self._input), len(model or "")
 
     def _make_valid(self, model: str | None) -> SearchStrategy[Request]:
-        return self._schemas.admitted(self._body(model)).map(self._request)
+        return self._schemas.admitted(self._body(model)).filter(self._arrives).map(self._request)
+
+    def _arrives(self, body: Json) -> bool:
+        """Say whether a body is still allowed as it comes in: a form cannot carry an empty list."""
+        check = self._check
+        return check is None or (came := as_received(check, body)) is body or not list(check.violations(came))
 
     def _make_wrong(self, model: str | None) -> SearchStrategy[Request | None]:
         spoiled = self._schemas.spoiled(self._body(model), self._input)
@@ -177,7 +183,7 @@ class _Asking:
         draft.put(self._create.input, request["input"], "")
         if "model" in request:
             draft.put(self._create.model, request["model"], "")
-        found: list[Violation] = list(self._check.violations(draft.body))
+        found: list[Violation] = list(self._check.violations(as_received(self._check, draft.body)))
         one = found[0] if len(found) == 1 else None
         return None if one is None else InvalidRequest(request, one.pointer, one.keyword, one.message)
 
