@@ -368,6 +368,16 @@ def test_all_problems_are_reported_at_once():
     ]
 
 
+def test_the_last_id_is_a_pattern():
+    """Places of an id come before the pattern that mints one where none of them has any, and are expressions."""
+    problem = 'the last is a pattern to mint ids by, and "$request.body#/own" is none'
+    assert contract_problems(job_of(id=["$request.body#/own"])) == [problem]
+    assert contract_problems(job_of(id=["own", "{uuid}"])) == [
+        '"own" is no expression: expected $root.name#/pointer|codec'
+    ]
+    assert contract(job_of(id="{uuid}")).job_type.chosen_id == ()
+
+
 def test_a_document_without_jobs_is_no_contract():
     """A document that ties no operation to a job, or is not OpenAPI at all, is refused."""
     with tempfile.TemporaryDirectory() as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,51 @@ def test_a_form_makes_a_job_with_what_tells_of_its_files(tmp_path: Path) -> None
     job = client.post("/jobs", data={"prompt": "a"}, files={"image": b"png"}).json()["id"]
     told = {"name": "upload", "mediaType": "application/octet-stream", "size": 3}
     assert client.get(f"/jobs/{job}").json() == [{"prompt": "a", "image": told}] * 2
+
+
+# Its id
+
+CHOSEN = ["$request.body#/own", "$request.header.Own", "job-{digits:8}"]
+
+
+def test_a_client_may_choose_the_id(tmp_path: Path) -> None:
+    """The first text at the places of an id is the id, and no part of the input; without one it is minted."""
+    fake = fake_of(tmp_path, id=CHOSEN)
+    assert post(fake, {"prompt": "a", "own": "mine"}).json()["id"] == "mine"
+    assert fake.jobs["mine"].input == {"prompt": "a"}
+    assert fake.client().get("/jobs/mine").json()["id"] == "mine"
+    other = fake.client(headers={"Own": "theirs"})
+    assert other.post("/jobs", json={"prompt": "a", "own": ""}).json()["id"] == "theirs"
+    assert re.fullmatch(r"job-\d{8}", post(fake, {"prompt": "a", "own": None}).json()["id"])
+
+
+def test_an_id_that_is_taken_is_refused(tmp_path: Path) -> None:
+    """Another job with the id of one that there is, whoever made it, is a named error: no job and no charge."""
+    answer = [{"http": 409, "body": {"field": "$violation.field", "value": "$violation.value"}}]
+    fake = fake_of(tmp_path, id=CHOSEN, errors={"idTaken": answer}, prices={"rules": [{"amount": 2}]})
+    post(fake, {"prompt": "a", "own": "mine"})
+    reply = post(fake, {"prompt": "b", "own": "mine"}, api_key="other")
+    assert (reply.status_code, reply.json()) == (409, {"field": "own", "value": "mine"})
+    assert [job.request for job in fake.jobs.values()] == [{"prompt": "a", "own": "mine"}]
+    assert fake.ledger.charged == 2
+
+
+def test_an_id_that_is_the_whole_body_is_taken_as_well(tmp_path: Path) -> None:
+    """A place may be the body itself."""
+    content: dict[str, Any] = {"application/json": {"schema": {}}}
+    paths = {"/jobs": {"post": {"operationId": "createJob", "requestBody": {"content": content}}}}
+    fake = fake_of(tmp_path, id=["$request.body", "{uuid}"], paths=paths, list=None)
+    assert post(fake, "mine").json()["id"] == "mine"
+    assert post(fake, "mine").status_code == 409
+
+
+def test_of_several_jobs_one_has_the_chosen_id(tmp_path: Path) -> None:
+    """Where one request makes several jobs, the first has the id and the others have one of their own."""
+    reply = {"body": {"ids": {"$each": "$jobs", "do": "$job.id"}}}
+    fake = fake_of(tmp_path, id=CHOSEN, create=create_with(count=2, reply=reply))
+    ids = post(fake, {"prompt": "a", "own": "mine"}).json()["ids"]
+    assert ids[0] == "mine"
+    assert len(set(ids)) == 2
 
 
 # How many

@@ -38,6 +38,7 @@ def strict(root: Path, *, errors: dict[str, Any], errors_by: Any = None) -> Fake
     content = {"application/json": {"schema": BY_MODEL}, "text/csv": {"schema": BY_MODEL}}
     root = small(
         root,
+        id=["$request.query.own", "{uuid}"],
         security=KEY,
         schemas={"M": MODEL},
         paths={"/jobs": {"post": {"operationId": "createJob", "requestBody": {"required": True, "content": content}}}},
@@ -65,6 +66,7 @@ def broken(fake: Fake, client: httpx.Client) -> httpx.Response:
 
 
 JSON = {"content-type": "application/json"}
+TAKEN = {"model": "m", "prompt": "a"}
 
 #: How each error of the engine is provoked, and its HTTP status where the contract has no rule for it.
 ERRORS: dict[str, tuple[Any, int]] = {
@@ -77,6 +79,7 @@ ERRORS: dict[str, tuple[Any, int]] = {
     "notFound": (lambda fake, client: client.get("/jobs/a"), 404),
     "methodNotAllowed": (lambda fake, client: client.put("/jobs"), 405),
     "unknownPath": (lambda fake, client: client.get("/nowhere"), 404),
+    "idTaken": (lambda fake, client: [client.post("/jobs?own=a", json=TAKEN) for _ in range(2)][1], 409),
     "credits": (lambda fake, client: client.post("/jobs", json={"model": "m", "prompt": "dear"}), 402),
     "rateLimited": (lambda fake, client: [client.stream("GET", "/events").__enter__(), client.get("/events")][1], 429),
     "expired": (expired, 403),

@@ -98,10 +98,14 @@ def _sent(expression: Expression, scope: dict[str, Any]) -> Json:
 
 def unfit(expression: Expression, value: Json, expected: str) -> Answered:
     """Return the answer to a value of a request that is not what is expected at its place."""
-    path = expression.pointer or expression.path[1:]
-    message = f"{expected} is expected"
-    violation = Violation(expression.path[0], path[-1], pointer_to(path), "format", expected, value, message)
+    violation = about(expression, "format", expected, value, f"{expected} is expected")
     return Answered("invalid", violation=violation)
+
+
+def about(expression: Expression, keyword: str, limit: Json, value: Json, message: str) -> Violation:
+    """Return what is wrong with what a request has at a place."""
+    path = expression.pointer or expression.path[1:]
+    return Violation(expression.path[0], path[-1] if path else "", pointer_to(path), keyword, limit, value, message)
 
 
 # --- decoding and checking ------------------------------------------------------------------------------------------

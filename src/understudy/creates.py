@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from understudy.call import Backstage, Call, plain, refused, violations
+from understudy.call import Backstage, Call, about, plain, refused, violations
 from understudy.contract.expressions import Expression
 from understudy.contract.loader import pointer_parts
 from understudy.contract.model import Create
@@ -31,6 +31,7 @@ def create(back: Backstage, call: Call) -> Outcome:
     count = call.value(group.number)
     count = int(count) if isinstance(count, int | float) and 1 <= count <= MAX_JOBS_PER_REQUEST else 1
     drafts = [_draft(back, call, group) for _ in range(count)]
+    drafts[0].id = _chosen_id(back, call) or drafts[0].id
     plan = _plan(back, call, drafts[0])
     cost = _price(call, drafts[0])
     rule = None
@@ -84,6 +85,19 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
         data_removed=False,
         operation=call.operation.id,
     )
+
+
+def _chosen_id(back: Backstage, call: Call) -> str | None:
+    """Return the id that the client wants for its job, where it may choose."""
+    for place in call.job_type.chosen_id:
+        chosen = call.value((place,))
+        if isinstance(chosen, str) and chosen:
+            if chosen in back.plays:
+                raise Answered(
+                    "idTaken", violation=about(place, "uniqueItems", None, chosen, "another job has this id")
+                )
+            return chosen
+    return None
 
 
 def _plan(back: Backstage, call: Call, job: Job) -> Plan:

@@ -121,6 +121,7 @@ _ADVICE: Mapping[str, _Advice] = {
     "notFound": _Advice(_YOURS, "Check the id, and that the key is of the same account."),
     "methodNotAllowed": _MEND,
     "unknownPath": _MEND,
+    "idTaken": _Advice(_YOURS, "Choose another id."),
     "credits": _Advice(_YOURS, "Top up the account."),
     "rateLimited": _Advice(_YOURS, "Wait {pause}."),
     "expired": _Advice(_YOURS, "Come sooner."),

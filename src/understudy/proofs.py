@@ -325,6 +325,7 @@ class Proof:
             "tooLarge": asked.body is not None,
             "invalid": asked.body is not None or bool(asked.parameters),
             "unknownModel": part == "create" and bool(job_type.models),
+            "idTaken": part == "create" and bool(job_type.chosen_id),
             "credits": part == "create" and bool(job_type.prices),
             "notFound": part in ("status", "result", "cancel", "delete", "models") and bool(asked.parameters),
             "rateLimited": limited or (part == "create" and job_type.concurrent_jobs is not None),

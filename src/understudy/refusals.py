@@ -20,6 +20,7 @@ _PLAIN_STATUS = {
     "notFound": 404,
     "unknownPath": 404,
     "methodNotAllowed": 405,
+    "idTaken": 409,
     "credits": 402,
     "rateLimited": 429,
     "expired": 403,

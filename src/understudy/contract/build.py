@@ -97,6 +97,10 @@ class _JobTypeBuilder(Compiler):
         self._node = node
         self._words = self.words(node["states"], (*at, "states"))
         self._success = self.condition(node.get("successCriteria"), (*at, "successCriteria"))
+        *places, self._id_pattern = node["id"] if isinstance(node["id"], list) else [node["id"]]
+        self._chosen_id = tuple(self.expression(place, (*at, "id", index)) for index, place in enumerate(places))
+        if self._id_pattern.startswith("$"):
+            self.problem((*at, "id"), f'the last is a pattern to mint ids by, and "{self._id_pattern}" is none')
 
     def build(self, name: str) -> JobType:
         node, at = self._node, self._at
@@ -106,7 +110,8 @@ class _JobTypeBuilder(Compiler):
         outputs = None if "outputs" not in node else self.template(node["outputs"], (*at, "outputs"))
         return JobType(
             name=name,
-            id=node["id"],
+            id=self._id_pattern,
+            chosen_id=self._chosen_id,
             words=self._words,
             success=self._success,
             creates=creates,
@@ -182,7 +187,7 @@ class _JobTypeBuilder(Compiler):
         further = [self.place(item, (*at, "claims", index)) for index, item in enumerate(node.get("claims", ()))]
         claimed = {
             item.pointer[0]
-            for place in (*places.values(), *further)
+            for place in (*places.values(), *further, self._chosen_id)
             for item in place
             if isinstance(item, Expression) and item.root == "request" and item.path == ("body",) and item.pointer
         }

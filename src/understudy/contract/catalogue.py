@@ -27,6 +27,7 @@ ENGINE_ERRORS: dict[str, str | None] = {
     "notFound": None,
     "methodNotAllowed": "unknownPath",
     "unknownPath": None,
+    "idTaken": "invalid",
     "credits": None,
     "rateLimited": None,
     "expired": "notFound",

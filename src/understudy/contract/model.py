@@ -218,6 +218,7 @@ class JobType(NamedTuple):
 
     name: str
     id: str
+    chosen_id: tuple[Expression, ...]
     words: Words
     success: Condition | None
     creates: tuple[Create, ...]
