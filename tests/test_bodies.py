@@ -269,7 +269,7 @@ def by_form(root: Path, media_type: str) -> Path:
 def test_a_client_makes_a_job_by_a_form(kind: Any, tmp_path: Path, media_type: str) -> None:
     """Where a create takes a form alone, the client writes one, and the job has what was meant."""
     fake = Fake("small", paths=[by_form(tmp_path, media_type)])
-    client = Driver(kind, fake.contract, fake.transport(), fake.clock)  # type: ignore[arg-type]
+    client = Driver(kind, fake.contract, fake.transport(), fake.clock)
     input = {"prompt": "é", "seconds": 4, "loop": True, "seed": 0.5, "tags": ["a", "b"]}
     assert client.run(input).outputs
     (made,) = fake.jobs.values()

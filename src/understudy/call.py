@@ -148,16 +148,16 @@ def violations(call: Call) -> list[Violation]:
     ]
     body = call.operation.body
     if body is not None and (body.required or call.request.body):
-        found += body.violations(_without_files(call.view.body, lambda file: ""))
+        found += body.violations(without_files(call.view.body, lambda file: ""))
     return found
 
 
 def plain(body: Json) -> Json:
     """Return a decoded body as JSON: of a file it has what tells of it."""
-    return _without_files(body, dict)
+    return without_files(body, dict)
 
 
-def _without_files(body: Json, told: Callable[[Part], Json]) -> Json:
+def without_files(body: Json, told: Callable[[Part], Json]) -> Json:
     """Return a decoded body with something in the place of each file; to a schema that is text."""
 
     def shown(value: Json) -> Json:

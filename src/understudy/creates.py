@@ -14,6 +14,7 @@ from understudy.files import shown
 from understudy.lifecycle import Job, State
 from understudy.mint import mint
 from understudy.plan import Plan, with_outcome
+from understudy.repeats import once
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Wait
 
@@ -22,8 +23,15 @@ MAX_JOBS_PER_REQUEST = 100
 
 
 def create(back: Backstage, call: Call) -> Outcome:
-    """Make jobs: check, decide how they go, charge, and put them on the stage."""
+    """Make jobs, but for a create whose key was there before."""
     group = next(group for group in call.job_type.creates if call.operation.id in group.operations)
+    if group.idempotency is None:
+        return _make(back, call, group)
+    return once(call, group.idempotency, back.clock.now(), lambda: _make(back, call, group))
+
+
+def _make(back: Backstage, call: Call, group: Create) -> Outcome:
+    """Make jobs: check, decide how they go, charge, and put them on the stage."""
     found = violations(call)
     early = [violation for violation in found if not group.late or not _in_input(violation, group)]
     if early:

@@ -18,13 +18,32 @@ from understudy.media import Picture
 from understudy.plan import Plan
 from understudy.scenario import Scenario
 from understudy.trouble import Met
-from understudy.wire import Reply, RequestView, Stream
+from understudy.wire import Answered, Outcome, Reply, RequestView, Stream
 
 #: Accounts that are remembered; the least recently used go first.
 MAX_ACCOUNTS = 1_000
 
 #: Jobs that are remembered; the terminal ones go first, in the order in which they ended.
 MAX_JOBS = 10_000
+
+
+#: Keys of creates that are remembered of an account; the oldest go first.
+MAX_KEYS = 1_000
+
+
+@dataclass(eq=False, slots=True)
+class Once:
+    """A create with a key, which makes no second job.
+
+    Attributes:
+        asked: A digest of what it asked for.
+        until: Until when it is remembered, in unix seconds.
+        outcome: What came of it; an error where one has told of a job.
+    """
+
+    asked: str
+    until: float
+    outcome: Outcome | Answered
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +59,7 @@ class Account:
         streams: Who listens to its events.
         met: How many of its requests each fault has met.
         story: The scenario that is played to it; None for that of the provider.
+        once: Its creates with a key, by a digest of the key.
     """
 
     name: str
@@ -50,6 +70,7 @@ class Account:
     streams: list[Stream] = field(default_factory=list)
     met: Met = field(default_factory=dict)
     story: Scenario | None = None
+    once: dict[str, Once] = field(default_factory=dict)
 
     @property
     def balance(self) -> float:

@@ -1,12 +1,14 @@
 """The flow that makes jobs, without I/O.
 
 A create ends as accepted, refused for certain (`Refused`) or unknown (`OutcomeUnknown`). One whose outcome is unknown
-is never repeated; one that was refused with `retry: later` is, after the wait that the provider asks for. Where the
-contract knows an answer, its word counts; where it does not, HTTP's own: a 429 is refused for now.
+is never repeated, unless the contract has a key by which it makes no second job; one that was refused with
+`retry: later` is, after the wait that the provider asks for. Where the contract knows an answer, its word counts; where
+it does not, HTTP's own: a 429 is refused for now.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -51,6 +53,9 @@ class Submits(Talk):
         create = self._create(operation)
         called = self.contract.operations[operation or create.operations[0]]
         request = Draft()
+        if create.idempotency is not None:  # before the input, which may have a key of its own
+            request.put(create.idempotency.key, str(uuid.uuid4()), f"{called.id} has no place for a key")
+            timeout_seconds = min(timeout_seconds, create.idempotency.seconds)
         for place, value, name in (
             (create.input, dict(input), "an input"),
             (create.model, model, "a model"),
@@ -59,26 +64,53 @@ class Submits(Talk):
         ):
             if value is not None:
                 request.put(place, value, f"{called.id} has no place for {name}")
-        began, pause = now(), FIRST_PAUSE_SECONDS
+        began, pause, doubt = now(), FIRST_PAUSE_SECONDS, False
         while True:
             left = timeout_seconds - (now() - began)
+            patience = REQUEST_TIMEOUT_SECONDS if create.sync is None else left
             try:
-                patience = REQUEST_TIMEOUT_SECONDS if create.sync is None else left
-                answer: Answer = yield self._writer.send(called, request, patience)
-            except NoAnswer as error:
-                kind = OutcomeUnknown if error.sent else Refused
-                raise self._error(kind, "the create got no answer", called.id, cause=error) from None
-            try:
-                jobs = self._accepted(create, called, dict(input), request, answer)
-            except Refused as refused:
-                asked = refused.retry_after_seconds
-                wait = pause if asked is None else max(asked, FIRST_PAUSE_SECONDS)
-                if not self._passes(refused) or now() - began + wait >= timeout_seconds:
-                    raise
-            else:
+                jobs = yield from self._tried(create, called, dict(input), request, patience)
                 return [replace(job, model=job.model or model, operation=called.id) for job in jobs]
+            except (Refused, OutcomeUnknown) as error:
+                doubt = doubt or isinstance(error, OutcomeUnknown)
+                asked = error.retry_after_seconds
+                wait = pause if asked is None else max(asked, FIRST_PAUSE_SECONDS)
+                again = self._is_safe(error, create) if doubt else self._passes(error)
+                if not again or now() - began + wait >= timeout_seconds:
+                    if doubt and isinstance(error, Refused):
+                        raise self._unknown(error) from error
+                    raise
             yield Sleep(wait)
             pause = min(pause * 2, MAX_PAUSE_SECONDS)
+
+    def _tried(
+        self, create: Create, operation: Operation, given: dict[str, Json], request: Draft, patience: float
+    ) -> Generator[Command, Any, list[Job]]:
+        """Ask once for jobs."""
+        try:
+            answer: Answer = yield self._writer.send(operation, request, patience)
+        except NoAnswer as error:
+            kind = OutcomeUnknown if error.sent else Refused
+            raise self._error(kind, "the create got no answer", operation.id, cause=error) from None
+        return self._accepted(create, operation, given, request, answer)
+
+    def _is_safe(self, error: ClientError, create: Create) -> bool:
+        """Say whether a create that may have made a job is repeated: where its key lets it make no second one."""
+        if create.idempotency is None:
+            return False
+        lost = isinstance(error, OutcomeUnknown) or error.status_code is None
+        return lost or error.name == create.idempotency.conflict or self._passes(error)
+
+    def _unknown(self, refused: Refused) -> ClientError:
+        """Return what the refusal of a repetition says of the create: a job may have been made before."""
+        return OutcomeUnknown(
+            "the create got no answer, and when it was repeated it was refused",
+            operation=refused.operation,
+            name=refused.name,
+            status_code=refused.status_code,
+            provider_message=refused.provider_message,
+            retry_after_seconds=refused.retry_after_seconds,
+        )
 
     def _create(self, operation: str | None) -> Create:
         creates = {name: create for create in self.job_type.creates for name in create.operations}

@@ -20,6 +20,7 @@ from understudy.contract.model import (
     Ending,
     Failure,
     Filter,
+    Idempotency,
     JobType,
     Listing,
     ModelOperation,
@@ -185,6 +186,12 @@ class _JobTypeBuilder(Compiler):
             for key in ("model", "input", "count", "callbackUrl")
         }
         further = [self.place(item, (*at, "claims", index)) for index, item in enumerate(node.get("claims", ()))]
+        idempotency = None
+        if "idempotency" in node:
+            inner, place = node["idempotency"], (*at, "idempotency")
+            self._error_name(inner["conflict"], (*place, "conflict"))
+            idempotency = Idempotency(self.place(inner["key"], (*place, "key")), inner["seconds"], inner["conflict"])
+            further.append(idempotency.key)
         claimed = {
             item.pointer[0]
             for place in (*places.values(), *further, self._chosen_id)
@@ -200,6 +207,7 @@ class _JobTypeBuilder(Compiler):
             claims=frozenset(claimed),
             late=node.get("validates") == "late",
             sync=sync,
+            idempotency=idempotency,
             reply=self._view(node["reply"], (*at, "reply")),
         )
 

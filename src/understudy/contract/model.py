@@ -32,6 +32,14 @@ class Sync(NamedTuple):
     max_seconds: Place
 
 
+class Idempotency(NamedTuple):
+    """A create with a key that was there before is answered as it was then."""
+
+    key: Place
+    seconds: float
+    conflict: str
+
+
 class Create(NamedTuple):
     """Operations that make jobs."""
 
@@ -43,6 +51,7 @@ class Create(NamedTuple):
     claims: frozenset[str]
     late: bool
     sync: Sync | None
+    idempotency: Idempotency | None
     reply: View
 
 
