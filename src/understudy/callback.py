@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.contract.codecs import dump_json
-from understudy.contract.expressions import Expression
 from understudy.contract.model import Callback, Sign
-from understudy.contract.templates import Leaf, ReadError, Reading, Template, Text
+from understudy.contract.templates import ReadError, Reading, Template
+from understudy.contract.views import expressions, read_text
 from understudy.errors import SignatureInvalid
 from understudy.lifecycle import Job, Json
 from understudy.signatures import fits, receiver_key, signature
@@ -138,7 +138,7 @@ def _told_by_headers(sign: Sign, headers: Mapping[str, str]) -> tuple[list[str],
         value = headers.get(name.lower())
         if value is None:
             raise SignatureInvalid(f'the callback lacks the header "{name}"')
-        several = sign.separator is not None and any(leaf.root == "signature" for leaf in _expressions(template))
+        several = sign.separator is not None and any(leaf.root == "signature" for leaf in expressions(template))
         for piece in value.split(sign.separator) if several else [value]:
             for path, found in _read_header(name, template, piece).items():
                 if path[0] == "signature":
@@ -148,24 +148,11 @@ def _told_by_headers(sign: Sign, headers: Mapping[str, str]) -> tuple[list[str],
     return given, told
 
 
-def _expressions(template: Template) -> list[Expression]:
-    parts = template.parts if isinstance(template, Text) else [getattr(template, "expression", None)]
-    return [part for part in parts if isinstance(part, Expression)]
-
-
 def _read_header(name: str, template: Template, value: str) -> Reading:
-    """Return what a header says, whether it is one expression or several with text around them."""
-    reading: Reading = {}
-    pairs: list[tuple[Template, Json]] = [(template, value)]
-    if isinstance(template, Text):
-        found = template.match(value) or {}
-        pairs = [(Leaf(leaf, omit=False), found.get(leaf.text)) for leaf in _expressions(template)]
     try:
-        for node, inner in pairs:
-            node.read(inner, reading, ())
+        return read_text(template, value)
     except ReadError as error:
         raise SignatureInvalid(f'the callback\'s header "{name}" cannot be read: {error}') from None
-    return reading
 
 
 def _is_near(timestamp: str, now: float, tolerance_seconds: float) -> bool:

@@ -60,7 +60,7 @@ def _make(back: Backstage, call: Call, group: Create) -> Outcome:
         most = call.value(group.sync.max_seconds)
         patience = most if isinstance(most, int | float) else float("inf")
         return _blocked(back, call, group, plays, back.clock.now() + patience)
-    return _created(call, group, plays)
+    return _created(back, call, group, plays)
 
 
 def _in_input(violation: Violation, group: Create) -> bool:
@@ -165,7 +165,9 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
     return play
 
 
-def _created(call: Call, group: Create, plays: list[Play]) -> Reply:
+def _created(back: Backstage, call: Call, group: Create, plays: list[Play]) -> Reply:
+    for play in plays:
+        play.job.poll_after_seconds = play.poll_after(back.clock.now())
     jobs = [shown(play, play.job, group.reply, call.scope) for play in plays]
     return call.reply(group.reply, jobs[0].state, tuple(job.id for job in jobs), job=jobs[0], jobs=jobs)
 
@@ -178,7 +180,7 @@ def _blocked(back: Backstage, call: Call, group: Create, plays: list[Play], limi
     active = [play for play in kept if not play.job.terminal]
     now = back.clock.now()
     if not active or now >= limit:
-        return _created(call, group, plays)
+        return _created(back, call, group, plays)
     seconds = active[0].steps[0].seconds
     due = float("inf") if seconds is None else now + seconds
     return Wait(min(due, limit), lambda: _blocked(back, call, group, plays, limit))

@@ -46,6 +46,7 @@ def status(back: Backstage, call: Call) -> Outcome:
     play, job = _play_of(back, call, operation.id)
     if back.clock.now() < play.visible_at:
         raise Answered(operation.invisible_error or "notFound")
+    play.job.poll_after_seconds = play.poll_after(back.clock.now())
     told = play.told if job is play.job else None
     reply = told or call.reply(operation.reply, job.state, (job.id,), job=shown(play, job, operation.reply, call.scope))
     play.told = reply if operation.reply.steady and job is play.job else None

@@ -108,6 +108,7 @@ class Job:
         duration_seconds: From acceptance to end.
         callback_url: Where the provider reports to.
         data_removed: Whether the provider has removed input and result, as it does some time after the end.
+        poll_after_seconds: How long it wants to wait before it is asked for this job again.
         operation: The operation that made it.
         links: Part of `x-jobs` → the URL at which the provider wants to be asked about it, where it says so.
     """
@@ -134,6 +135,7 @@ class Job:
     duration_seconds: float | None = None
     callback_url: str | None = None
     data_removed: bool | None = None
+    poll_after_seconds: float | None = None
     operation: str | None = field(default=None, repr=False)
     links: Mapping[str, str] | None = field(default=None, repr=False)
 

@@ -135,6 +135,11 @@ class Play:
             return expired if retention.expires else None
         return job.without_data() if retention.data_seconds is not None and age > retention.data_seconds else job
 
+    def poll_after(self, now: float) -> float | None:
+        """Return how long the provider wants to wait before it is asked for the job again; None once it has ended."""
+        status, made = self.job_type.status, self.job.created_at or 0.0
+        return None if status is None or self.job.terminal else status.every_seconds(now - made)
+
 
 class Accounts(Mapping[str, Account]):
     """The accounts by key; an unknown key opens one.

@@ -10,10 +10,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from understudy.contract.model import Ending, Pace, Result, Status
+from understudy.contract.model import Ending, Result, Status
 from understudy.contract.templates import ReadError
 from understudy.contract.views import View
 from understudy.errors import (
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 #: How long a wait lasts where neither the caller nor the contract says, in seconds.
 DEFAULT_TIMEOUT_SECONDS = 600.0
+
+#: The pause between polls where neither the contract nor the provider says, in seconds.
+USUAL_PAUSE_SECONDS = 2.0
 
 #: How long a wait believes that it will be told: then it asks, at the usual pace, in seconds.
 SILENCE_SECONDS = 60.0
@@ -182,7 +185,9 @@ class Waits(Talk):
         """Begin to wait for the end of a job; see `Client.wait`."""
         limit = timeout_seconds if timeout_seconds is not None else self.default_timeout_seconds
         began = now()
-        return Waiting(job, began, limit, began if inbox is None else began + SILENCE_SECONDS, inbox)
+        hint = _hint(job) or 0.0
+        job = replace(job, poll_after_seconds=None) if hint else job  # what was said before is for the first poll
+        return Waiting(job, began, limit, began + (hint if inbox is None else SILENCE_SECONDS), inbox)
 
     def wait(self, waiting: Waiting, now: Now) -> Generator[Command, Any, Job]:
         """Wait until the job has ended, or the deadline has come."""
@@ -207,7 +212,7 @@ class Waits(Talk):
             patience = min(REQUEST_TIMEOUT_SECONDS, left)
             answer = yield from self._ask("status", status, job, patience)
             # an answer that says the same again is not read again
-            if said is None or (answer.status, answer.body) != (said.status, said.body):
+            if said is None or _words(status, answer) != _words(status, said):
                 told = self._heard(job, answer, status, "the status")
                 if told.terminal and not is_whole(told) and self.job_type.result is not None:
                     told = yield from self.result(told)
@@ -217,7 +222,8 @@ class Waits(Talk):
             if not self._may_pass(error, elapsed):
                 raise
             quiet = waiting.met(error)
-        waiting.rest(now(), _every(status.poll, elapsed), quiet)
+        pace = _hint(waiting.job) or status.every_seconds(elapsed) or USUAL_PAUSE_SECONDS
+        waiting.rest(now(), pace, quiet)
 
     @property
     def default_timeout_seconds(self) -> float:
@@ -272,9 +278,12 @@ class Waits(Talk):
         raise kind(what, operation=job.operation or "", name=name, provider_message=message, job=job, unit=unit)
 
 
-def _every(poll: tuple[Pace, ...], elapsed: float) -> float:
-    """Return the documented pause between polls so long after the create."""
-    for pace in poll:
-        if pace.until_seconds is None or elapsed < pace.until_seconds:
-            return pace.every_seconds
-    return poll[-1].every_seconds if poll else 2.0
+def _words(status: Status, answer: Answer) -> tuple[int, bytes, list[str | None]]:
+    """Return all that an answer is read from."""
+    return answer.status, answer.body, [answer.headers.get(name.lower()) for name, _ in status.reply.headers]
+
+
+def _hint(job: Job) -> float | None:
+    """Return how long the provider wants to wait before it is asked for a job, where that is a wait."""
+    hint = job.poll_after_seconds
+    return hint if hint is not None and hint > 0 else None

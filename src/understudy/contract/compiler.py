@@ -35,6 +35,8 @@ Report = Callable[[Path, str], None]
 
 # What a view may name that shows nothing but the job: its roots, and the nodes of templates.
 _STEADY = {"job", "output", "log"} | {key.removeprefix("$") for key in SPECIAL}
+# and this, which changes with time
+_PACE = "$job.pollAfterSeconds"
 _ROOT = re.compile(r"\$([A-Za-z]+)")
 _EMBEDDED = re.compile(r"\{(\$[^{}]*)\}")
 
@@ -246,7 +248,7 @@ class Compiler:
             variants=variants,
             words=words,
             success=own or success,
-            steady=set(_ROOT.findall(dump_json(node))) <= _STEADY,
+            steady=set(_ROOT.findall(text := dump_json(node))) <= _STEADY and _PACE not in text,
         )
 
 

@@ -74,6 +74,11 @@ class Status(NamedTuple):
     poll: tuple[Pace, ...]
     give_up_seconds: float | None
 
+    def every_seconds(self, elapsed: float) -> float | None:
+        """Return the documented pause between polls so long after the create, or None where there is none."""
+        paces = (pace.every_seconds for pace in self.poll if pace.until_seconds is None or elapsed < pace.until_seconds)
+        return next(paces, self.poll[-1].every_seconds if self.poll else None)
+
 
 class Result(NamedTuple):
     """The operation that gives what came of a job, where the status does not."""

@@ -282,6 +282,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "updatedAt": (_NUMBER, "a number"),
     "endedAt": (_NUMBER, "a number"),
     "durationSeconds": (_NUMBER, "a number"),
+    "pollAfterSeconds": (_NUMBER, "a number"),
     "callbackUrl": ((str,), "text"),
     "code": ((str, int), "text or a number"),
     "message": ((str,), "text"),

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from understudy.contract.codecs import as_text, plain_number
+from understudy.contract.codecs import as_text, parse_json, plain_number
 from understudy.contract.conditions import Condition, same
-from understudy.contract.expressions import Scope, camel, parse_expression
-from understudy.contract.templates import Path, ReadError, Reading, Template, check_types, leaves
+from understudy.contract.expressions import Expression, Scope, camel, parse_expression
+from understudy.contract.templates import (
+    Leaf,
+    Path,
+    ReadError,
+    Reading,
+    Template,
+    Text,
+    check_types,
+    leaves,
+)
 from understudy.lifecycle import Job, JobError, Json, Output, State
 
 
@@ -148,7 +158,7 @@ class View:
         return status == usual or (state is State.FAILED and status in self.failed_http)
 
     def read(self, body: Json, scope: Mapping[str, Any], order: Iterable[State] = tuple(State)) -> Read:
-        """Read a view backwards.
+        """Read a view backwards: its body, and what its headers say beside that.
 
         Args:
             body: The decoded body.
@@ -158,6 +168,26 @@ class View:
         Raises:
             ReadError: The body is nothing that this view could have rendered.
         """
+        state, reading = self._read_body(body, scope, order)
+        headers = (scope.get("response") or {}).get("header") if self.headers else None
+        return Read(state, {**self._read_headers(headers), **reading} if headers else reading)
+
+    def _read_headers(self, headers: Mapping[str, str]) -> Reading:
+        """Return what headers say of the job; what they should say and do not is nothing."""
+        found: Reading = {}
+        for name, template in self.headers:
+            text = headers.get(name.lower(), "")
+            for value in (text, _number_in(text)):  # a header is text, and what it stands for may be a number
+                try:
+                    reading = read_text(template, value)
+                    check_types(reading)
+                except ReadError:
+                    continue
+                found.update((path, told) for path, told in reading.items() if path[0] == "job")
+                break
+        return found
+
+    def _read_body(self, body: Json, scope: Mapping[str, Any], order: Iterable[State]) -> Read:
         failure: ReadError | None = None
         for state in order:
             status = scope.get("statusCode")
@@ -198,7 +228,39 @@ class View:
         found: set[str] = set()
         for _, template in self.variants[state]:
             found.update(".".join(map(str, leaf.path)) for leaf in leaves(template))
+        for _, template in self.headers:
+            found.update(f"{one.root}.{'.'.join(one.path)}" for one in expressions(template) if one.readable)
         return frozenset(found)
+
+
+def expressions(template: Template) -> list[Expression]:
+    """Return the expressions of a text, or of one that is nothing else."""
+    parts = template.parts if isinstance(template, Text) else [getattr(template, "expression", None)]
+    return [part for part in parts if isinstance(part, Expression)]
+
+
+def read_text(template: Template, value: Json) -> Reading:
+    """Return what a text says, such as that of a header, whether it is one expression or has text around several.
+
+    Raises:
+        ReadError: A codec cannot undo it.
+    """
+    reading: Reading = {}
+    pairs: list[tuple[Template, Json]] = [(template, value)]
+    if isinstance(template, Text):
+        found = (template.match(value) if isinstance(value, str) else None) or {}
+        pairs = [(Leaf(leaf, omit=False), found.get(leaf.text)) for leaf in expressions(template)]
+    for node, inner in pairs:
+        node.read(inner, reading, ())
+    return reading
+
+
+def _number_in(text: str) -> Json:
+    """Return the number that a text is, or None."""
+    with suppress(ValueError):
+        value = parse_json(text)
+        return value if isinstance(value, int | float) else None
+    return None
 
 
 def _chosen(variants: Variants, scope: Scope) -> Template:
