@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from understudy.contract.codecs import dump_json
 from understudy.contract.model import Callback, Sign
 from understudy.contract.templates import ReadError, Reading, Template
-from understudy.contract.views import expressions, read_text
+from understudy.contract.views import expressions, read_text, rendered_headers
 from understudy.errors import SignatureInvalid
 from understudy.lifecycle import Job, Json
 from understudy.signatures import fits, receiver_key, signature
+
+# What the name of a header is (RFC 9110, section 5.6.2); one that a client has chosen may be anything.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class NoKeyFits(SignatureInvalid):
@@ -73,10 +77,11 @@ def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[
     body = dump_json(callback.view.render(inner, job.state).body).encode()
     inner["delivery"] = {**delivery, "body": body.decode()}
     headers = [("content-type", "application/json")]
-    headers += [(name, str(template.render(inner))) for name, template in callback.headers]
+    named = [(str(name.render(inner)), value) for name, value in callback.named_headers]
+    headers += rendered_headers((*callback.headers, *(pair for pair in named if _TOKEN.fullmatch(pair[0]))), inner)
     if callback.sign is not None and (callback.sign.when is None or callback.sign.when.holds(inner)):
         inner["signature"] = signature(callback.sign, inner)
-        headers += [(name, str(template.render(inner))) for name, template in callback.sign.headers]
+        headers += rendered_headers(callback.sign.headers, inner)
     return Delivery(
         id=notice.id,
         job_id=job.id,
@@ -114,6 +119,8 @@ def verify(
         UsageError: No key can be made of the secret.
     """
     given, told = _told_by_headers(sign, headers)
+    if sign.key.root == "request":  # which the receiver has made: the secret in it is the one that it has
+        sign = sign._replace(key=replace(sign.key, root="secret", path=("own",), pointer=None))
     delivery = {**told["delivery"], "body": _text(body)}
     if "timestamp" in delivery and not _is_near(str(delivery["timestamp"]), now, sign.tolerance_seconds):
         raise SignatureInvalid(f"the callback's timestamp is not within {sign.tolerance_seconds:g} seconds of now")

@@ -47,6 +47,10 @@ def _hmac_fits(key: bytes, message: bytes, given: bytes) -> bool:
     return hmac.compare_digest(_hmac_sha256(key, message), given)
 
 
+def _is_secret(key: bytes, message: bytes, given: bytes) -> bool:
+    return bool(key) and hmac.compare_digest(key, given)
+
+
 def _ed25519() -> ModuleType:
     try:
         from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -89,10 +93,19 @@ def _read_base64url(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
+def _write_text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _read_text(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
 #: `algorithm` → what it is.
 ALGORITHMS: Mapping[str, Algorithm] = {
     "hmac-sha256": Algorithm(_hmac_sha256, lambda key: key, _hmac_fits, public=False),
     "ed25519": Algorithm(_ed25519_sign, _ed25519_public, _ed25519_fits, public=True),
+    "secret": Algorithm(lambda key, message: key, lambda key: key, _is_secret, public=False),  # the secret itself
 }
 
 #: `encoding` → what it is.
@@ -100,18 +113,20 @@ ENCODINGS: Mapping[str, Encoding] = {
     "base64": Encoding(lambda value: base64.b64encode(value).decode(), base64.b64decode),
     "base64url": Encoding(_write_base64url, _read_base64url),
     "hex": Encoding(bytes.hex, bytes.fromhex),
+    "text": Encoding(_write_text, _read_text),  # as a secret is
 }
 
 
 def key_of(sign: Sign, scope: Scope) -> bytes:
-    """Return the key that the contract names.
+    """Return the key that the contract names, or where the scope is `forged` another.
 
     Raises:
         UsageError: No key can be made of the secret.
     """
     try:
         value = sign.key.value(scope)
-        return value if isinstance(value, bytes) else sign.key.text_value(scope).encode()
+        key = value if isinstance(value, bytes) else sign.key.text_value(scope).encode()
+        return b"another " + key if scope.get("forged") else key
     except CodecError as error:
         raise UsageError(f"the secret makes no key by {sign.key.text}: {error} is expected") from None
 

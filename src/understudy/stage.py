@@ -198,10 +198,10 @@ class Stage:
     ) -> Delivery:
         callback = play.job_type.callback
         assert callback is not None  # or there were no notice
-        secrets = self._behaviour.secrets
         scope = {
             "now": self._clock.now() - age_seconds,
-            "secret": {name: _another(secret) for name, secret in secrets.items()} if forged else secrets,
+            "secret": self._behaviour.secrets,
+            "forged": forged,
             "server": {"url": play.server_url},
             "account": play.account,
             "request": play.request,
@@ -261,12 +261,6 @@ class Stage:
         play.notices.popleft()
         if play.notices:
             self._attempt(play, 1)
-
-
-def _another(secret: str) -> str:
-    """Return a secret of the same form, so that a key can be made of it as well: a prefix stays, base64 is base64."""
-    prefix, underscore, rest = secret.rpartition("_")
-    return f"{prefix}{underscore}AAAA{rest}"
 
 
 def frames_of(events: Events, play: Play) -> list[bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from understudy.contract.callbacks import compile_callback
 from understudy.contract.catalogue import ENGINE_ERRORS, Catalogue, ErrorRule
 from understudy.contract.closed import check_closed
 from understudy.contract.compiler import At, Compiler
@@ -14,7 +16,6 @@ from understudy.contract.frames import Events, compile_events
 from understudy.contract.loader import Document, load
 from understudy.contract.model import (
     Assets,
-    Callback,
     Contract,
     Create,
     Ending,
@@ -38,12 +39,11 @@ from understudy.contract.older import modernise
 from understudy.contract.openapi import OpenApi
 from understudy.contract.overlay import lay_over
 from understudy.contract.pages import compile_paging
-from understudy.contract.signs import compile_sign
 from understudy.contract.templates import Template
 from understudy.contract.views import View
 from understudy.errors import suggestion
 from understudy.folders import document_of
-from understudy.lifecycle import TERMINAL, State
+from understudy.lifecycle import State
 
 
 def load_document(folder: Path) -> Document:
@@ -122,7 +122,9 @@ class _JobTypeBuilder(Compiler):
             delete=self._part("delete", self._ending),
             listing=self._part("list", self._listing),
             events=self._part("events", self._events),
-            callback=self._part("callback", self._callback),
+            callback=self._part(
+                "callback", partial(compile_callback, self, words=self._words, operation=self._operation)
+            ),
             outputs=outputs,
             assets=self._part("assets", self._assets),
             errors=errors,
@@ -275,22 +277,6 @@ class _JobTypeBuilder(Compiler):
 
     def _events(self, node: dict[str, Any], at: At) -> Events:
         return compile_events(self, node, at, self._operation(node["operation"], (*at, "operation")), self._words)
-
-    def _callback(self, node: dict[str, Any], at: At) -> Callback:
-        trigger = node.get("trigger", list(TERMINAL))
-        names = trigger if isinstance(trigger, Mapping) else dict.fromkeys(trigger)
-        if "only" in node and not isinstance(trigger, Mapping):
-            self.problem((*at, "only"), '"only" needs the names of events: make "trigger" a map from state to name')
-        return Callback(
-            trigger={State(state): event for state, event in names.items() if state in set(State)},
-            only=self.place(node["only"], (*at, "only")) if "only" in node else (),
-            view=self.view(node["view"], (*at, "view"), self._words, None),
-            headers=self.headers(node.get("headers"), (*at, "headers")),
-            sign=compile_sign(self, node["sign"], (*at, "sign"), self._operation) if "sign" in node else None,
-            timeout_seconds=node.get("timeoutSeconds", 15),
-            delivered=self.condition(node.get("delivered"), (*at, "delivered")),
-            retry_after_seconds=tuple(node.get("retry", {}).get("afterSeconds", ())),
-        )
 
     def _assets(self, node: dict[str, Any], at: At) -> Assets:
         renew = None

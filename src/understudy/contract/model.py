@@ -121,10 +121,10 @@ class Sign(NamedTuple):
     """How a callback is signed; `separator` stands between several signatures, `jwks` is where the keys are."""
 
     when: Condition | None
-    algorithm: Literal["hmac-sha256", "ed25519"]
+    algorithm: Literal["hmac-sha256", "ed25519", "secret"]
     key: Expression
     message: Text
-    encoding: Literal["base64", "base64url", "hex"]
+    encoding: Literal["base64", "base64url", "hex", "text"]
     headers: tuple[tuple[str, Template], ...]
     separator: str | None
     tolerance_seconds: float
@@ -138,6 +138,7 @@ class Callback(NamedTuple):
     only: Place
     view: View
     headers: tuple[tuple[str, Template], ...]
+    named_headers: tuple[tuple[Text, Template], ...]
     sign: Sign | None
     timeout_seconds: float
     delivered: Condition | None
