@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--asset-port", type=int, metavar="N", help="where links to result files lead; default: port+1")
     serve.add_argument("--scenario", metavar="NAME", help="the story that is played by those that have it")
     serve.add_argument("--errors", choices=("body", "http"), help="how errors come from those that can send them so")
+    serve.add_argument("--callback-url", metavar="URL", help="where those call back that have no address in the create")
     serve.add_argument("--speed", type=float, default=1.0, metavar="N", help="seconds of theirs in one of yours")
     serve.add_argument(
         "--allow-callback",
@@ -150,6 +151,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                     asset_port=(port and port + 1) if asset_port is None else asset_port,
                     scenario=arguments.scenario,
                     errors=arguments.errors,
+                    callback_url=arguments.callback_url,
                     speed=arguments.speed,
                     allow_callbacks=arguments.allow_callback,
                     seed=arguments.seed,

@@ -47,9 +47,10 @@ class Fake:
         paths: Folders with `contracts/` and `fakes/` to look in before the working directory.
         allow_callbacks: Hosts that callbacks may be sent to beside loopback.
         callback_app: An ASGI application that gets every callback, whatever its address; no socket is opened.
+        callback_url: The address that the account has for callbacks, where the provider sends them there.
 
     Raises:
-        UsageError: There is no such provider, scenario or transport.
+        UsageError: There is no such provider, scenario or transport, or no callback goes to an address of the account.
         ContractInvalid: A file of the provider cannot be used.
 
     Example:
@@ -73,6 +74,7 @@ class Fake:
         paths: Iterable[Path] = (),
         allow_callbacks: Iterable[str] = (),
         callback_app: ASGIApp | None = None,
+        callback_url: str | None = None,
     ) -> None:
         contract, behaviour = load_provider(find_provider(provider, paths))
         self.clock: Clock = clock if clock is not None else VirtualClock()
@@ -87,6 +89,7 @@ class Fake:
             scenario=scenario,
             errors=errors,
             balance=balance,
+            callback_url=callback_url,
             send=self._post.send,
         )
 

@@ -61,13 +61,14 @@ class Provider:
         scenario: The name of the story that is played; None for the usual.
         errors: How errors come: `body` or `http`; None for the contract's default.
         balance: What accounts start with; None for what the scenario or the behaviour file says.
+        callback_url: The address that the account has for callbacks; None for none.
         send: Sends a callback, and calls back with the status of the answer (None for none) and a note.
 
     Attributes:
         errors: How errors come from now on; None for the contract's default.
 
     Raises:
-        UsageError: There is no such scenario or transport.
+        UsageError: There is no such scenario or transport, or no callback goes to an address of the account.
     """
 
     def __init__(
@@ -80,11 +81,15 @@ class Provider:
         scenario: str | None = None,
         errors: Transport | None = None,
         balance: float | None = None,
+        callback_url: str | None = None,
         send: Send | None = None,
     ) -> None:
         transports = contract.job_type.errors.transports
         if errors is not None and errors not in transports:
             raise UsageError(f'{contract.name} has no errors by "{errors}"; {suggestion(errors, transports)}')
+        if callback_url is not None and not contract.tells_accounts:
+            text = f"{contract.name} sends no callbacks to an address of the account: name it in the create"
+            raise UsageError(text)
         self.contract = contract
         self.behaviour = behaviour
         self.clock = clock
@@ -99,7 +104,8 @@ class Provider:
         self._down_until = 0.0
         self._securities = contract.securities
         self._lock = threading.RLock()
-        stage = Stage(clock, behaviour, self.journal, self.plays, send or _send_nothing, self._lock, self._trouble)
+        carry = send or _send_nothing
+        stage = Stage(clock, behaviour, self.journal, self.plays, carry, self._lock, self._trouble, callback_url)
         files = Files(contract.job_types, self.plays, clock)
         source = random.Random(seed)
         self._back = Backstage(contract, behaviour, clock, self.plays, stage, files, source)

@@ -38,10 +38,11 @@ class Roster:
         scenario: The story that is played by those that have it.
         errors: How errors come from those that can send them so.
         balance: What accounts start with, in each provider's unit; None for what is usual.
+        callback_url: The address of the account, of those that send callbacks there.
         paths: Folders to look in before the working directory.
 
     Raises:
-        UsageError: There is no such provider, and none has such a scenario or such errors.
+        UsageError: There is no such provider, and none has such a scenario, such errors or such an address.
         ContractInvalid: Files cannot be used.
     """
 
@@ -55,6 +56,7 @@ class Roster:
         scenario: str | None = None,
         errors: Transport | None = None,
         balance: float | None = None,
+        callback_url: str | None = None,
         paths: Iterable[Path] = (),
     ) -> None:
         self.clock = clock
@@ -63,14 +65,17 @@ class Roster:
         self.scenario = scenario
         self.errors = errors
         self.balance = balance
+        self.callback_url = callback_url
         paths = tuple(paths)
         folders = [find_provider(name, paths) for name in dict.fromkeys(names) or provider_names(paths)]
         self._roles = {place.contract.name: Role(self, place) for place in folders}
-        if scenario is not None or errors is not None:
+        if (scenario, errors, callback_url) != (None, None, None):
             _load_all(self)
             _one_of("scenario", scenario, [name for role in self for name in role.provider.behaviour.scenarios])
             rules = [role.provider.contract.job_type.errors for role in self]
             _one_of("error transport", errors, [name for rule in rules for name in rule.transports])
+            if callback_url is not None and not any(role.provider.contract.tells_accounts for role in self):
+                raise UsageError("no provider here sends callbacks to an address of the account: name it in the create")
         else:
             _load_all(role for role in self if not role.folders.bundled)
 
@@ -234,6 +239,7 @@ class Role:
             scenario=self.scenario,
             errors=self.errors,
             balance=self._roster.balance,
+            callback_url=self._roster.callback_url if contract.tells_accounts else None,
             send=self._roster.send,
         )
 

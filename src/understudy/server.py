@@ -45,6 +45,7 @@ def serve(
     scenario: str | None = None,
     errors: Transport | None = None,
     balance: float | None = None,
+    callback_url: str | None = None,
     speed: float = 1.0,
     clock: Clock | None = None,
     allow_callbacks: Iterable[str] = (),
@@ -63,6 +64,7 @@ def serve(
         scenario: The name of the story that is played by those that have it; None for the usual.
         errors: How errors come from those that can send them so: `body` or `http`; None for the contracts' defaults.
         balance: What accounts start with, in each provider's unit; None for what is usual.
+        callback_url: Where callbacks go of jobs whose create names no address, from those that send them there.
         speed: Seconds of the providers' time in one second; 1 by default.
         clock: In place of one that runs by `speed`. A virtual one moves only by `LiveServer.advance`.
         allow_callbacks: Hosts that callbacks may be sent to beside loopback.
@@ -98,6 +100,7 @@ def serve(
         scenario=scenario,
         errors=errors,
         balance=balance,
+        callback_url=callback_url,
         paths=paths,
     )
     server.start(roster, host, port, asset_port)

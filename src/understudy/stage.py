@@ -20,6 +20,7 @@ from understudy.clock import Clock, Entry
 from understudy.contract.codecs import as_text, dump_json
 from understudy.contract.expressions import first_value
 from understudy.contract.frames import Events
+from understudy.contract.model import Callback
 from understudy.faults.fault import Shipment
 from understudy.files import below_host
 from understudy.journal import Attempt, Journal, Transition
@@ -44,6 +45,7 @@ class Stage:
         send: Sends a delivery, and calls back with the status of the answer (None for none) and a note.
         lock: Held while anything changes, and not while a delivery is on its way.
         trouble: What goes wrong with deliveries.
+        callback_url: Where callbacks go of jobs whose create names no address, where the contract has such.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Stage:
         send: Send,
         lock: threading.RLock,
         trouble: Trouble,
+        callback_url: str | None = None,
     ) -> None:
         self._clock = clock
         self._behaviour = behaviour
@@ -63,6 +66,7 @@ class Stage:
         self._send = send
         self._trouble = trouble
         self._lock = lock
+        self._callback_url = callback_url
         self._deliveries = 0
 
     def begin(self, play: Play) -> None:
@@ -175,7 +179,7 @@ class Stage:
 
     def _plan_callback(self, play: Play) -> None:
         callback = play.job_type.callback
-        if callback is None or play.job.callback_url is None or play.job.state not in callback.trigger:
+        if callback is None or self._address(play, callback) is None or play.job.state not in callback.trigger:
             return
         wanted = first_value(callback.only, {"request": play.request})
         if isinstance(wanted, list) and callback.trigger[play.job.state] not in wanted:
@@ -185,6 +189,9 @@ class Stage:
         play.notices.append(notice)
         if len(play.notices) == 1:  # first in, first out: the next one waits until this one is over
             self._attempt(play, 1)
+
+    def _address(self, play: Play, callback: Callback) -> str | None:
+        return play.job.callback_url or (self._callback_url if callback.account else None)
 
     def _composed(
         self,
@@ -208,7 +215,7 @@ class Stage:
         }
         if strange:
             notice = replace(notice, job=replace(notice.job, id=mint(play.job_type.id, random.Random(notice.id))))
-        return compose(callback, notice, attempt=attempt, scope=scope)
+        return replace(compose(callback, notice, attempt=attempt, scope=scope), url=self._address(play, callback) or "")
 
     def _attempt(self, play: Play, attempt: int) -> None:
         make = partial(self._composed, play, play.notices[0], attempt)

@@ -30,6 +30,7 @@ def compile_callback(
         compiler.problem((*at, "only"), '"only" needs the names of events: make "trigger" a map from state to name')
     return Callback(
         trigger={State(state): event for state, event in names.items() if state in set(State)},
+        account=node.get("account", False),
         only=compiler.place(node["only"], (*at, "only")) if "only" in node else (),
         view=compiler.view(node["view"], (*at, "view"), words, None),
         headers=compiler.headers({name: value for name, value in written.items() if "{$" not in name}, place),

@@ -135,6 +135,7 @@ class Callback(NamedTuple):
     """What the provider sends by itself; `only` is where a create lists the events that it wants."""
 
     trigger: Mapping[State, str | None]
+    account: bool
     only: Place
     view: View
     headers: tuple[tuple[str, Template], ...]
@@ -335,6 +336,11 @@ class Contract:
             if operation in job_type.operation_ids():
                 return job_type
         return self.job_type
+
+    @property
+    def tells_accounts(self) -> bool:
+        """Whether callbacks can go to an address of the account."""
+        return any(kind.callback is not None and kind.callback.account for kind in self.job_types.values())
 
     @cached_property
     def securities(self) -> tuple[Security, ...]:

@@ -1,14 +1,15 @@
-"""Tests of what a create says of its callbacks: where they go, the secret that they show, the header that shows it."""
+"""Tests of where callbacks go, and of the secret and the header that a create asks them to have."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.small import VIEW, create_with, small
-from understudy import Client, Fake, Receiver, SignatureInvalid, State
+from understudy import Client, Fake, Receiver, SignatureInvalid, State, UsageError, VirtualClock, serve
 from understudy.fake import API_KEY
 
 SHOWN: dict[str, Any] = {
@@ -95,3 +96,54 @@ def test_a_request_may_name_the_header(tmp_path: Path, body: Any, there: dict[st
     with Receiver() as receiver, fake_of(tmp_path, headers=NAMED) as fake:
         headers = heard(fake, receiver, {**body, "callback": receiver.url}).headers
         assert {name: value for name, value in headers.items() if name.startswith("x-")} == there
+
+
+# An address of the account
+
+
+def accounted(root: Path, **more: Any) -> Path:
+    """Write a provider that knows where to call back, whatever a create says."""
+    part = {"trigger": ["succeeded"], "view": VIEW, "account": True}
+    return small(root, callback=part, **more)
+
+
+def test_an_account_may_have_an_address(tmp_path: Path) -> None:
+    """A job whose create names no address tells of itself at that of the account, and any other where it wants."""
+    with Receiver() as ours, Receiver() as theirs:
+        with Fake("small", paths=[accounted(tmp_path)], callback_url=ours.url) as fake:
+            heard(fake, ours, {})
+            assert next(iter(fake.jobs.values())).callback_url is None
+            heard(fake, theirs, {"callback": theirs.url})
+        assert len(ours.received) == 1
+        with Fake("small", paths=[tmp_path]) as fake:
+            fake.client().post("/jobs", json={"prompt": "a"})
+            fake.clock.sleep(60)
+            assert fake.journal.attempts == []
+
+
+def test_an_address_of_the_account_is_loopback_unless_it_was_named(tmp_path: Path) -> None:
+    """The address of an account is no way around the rule of where callbacks may go."""
+    with Fake("small", paths=[accounted(tmp_path)], callback_url="https://hooks.test/") as fake:
+        fake.client().post("/jobs", json={"prompt": "a"})
+        fake.clock.sleep(60)
+        (attempt,) = fake.journal.attempts
+        assert attempt.note == "not sent: hooks.test is not loopback and was not allowed"
+
+
+def test_a_live_server_knows_the_address_of_the_account(tmp_path: Path) -> None:
+    """Of several providers, those call back there that would."""
+    with (
+        Receiver() as receiver,
+        serve("small", "oxen", paths=[accounted(tmp_path)], clock=VirtualClock(), callback_url=receiver.url) as server,
+    ):
+        httpx.post(f"{server.url_of('small')}/jobs", json={"prompt": "a"}, trust_env=False).raise_for_status()
+        server.advance(60)
+        assert len(receiver.wait(1)) == 1
+
+
+def test_who_calls_no_account_is_given_no_address() -> None:
+    """An address for a provider that wants it in the create is a mistake, and is told."""
+    with pytest.raises(UsageError, match="oxen sends no callbacks to an address of the account"):
+        Fake("oxen", callback_url="http://127.0.0.1/")
+    with pytest.raises(UsageError, match="no provider here sends callbacks to an address of the account"):
+        serve("oxen", callback_url="http://127.0.0.1/")
