@@ -41,14 +41,12 @@ class Provided:
         choices: Model, input and what that costs.
         balance: What accounts start with.
         timeline: The usual steps.
-        errors: Named error → what a create comes to: a refusal, an unknown outcome, or a job all the same. `later` is
-            refused once, and accepted when it is repeated.
+        errors: Named error → what a create comes to; `later` is refused once, and accepted when it is repeated.
         failures: Each of which pays back everything.
         callbacks: The pauses before a callback is sent again; None where there are no callbacks.
-        reads: The operation that tells how a job is.
+        reads, cancels: The operation that tells how a job is, and the one that stops it, if any.
         link_seconds: How long a result can be fetched.
         hidden_seconds: How long a job may be hidden from its reader.
-        cancels: The operation that stops a job, where there is one.
     """
 
     choices: Sequence[tuple[str, dict[str, Any], str]]
@@ -110,10 +108,7 @@ PROVIDED = {
         cancels="cancelGeneration",
     ),
     "replicate": Provided(
-        choices=(
-            ("black-forest-labs/flux-schnell", {**PROMPT, "output_format": "png"}, "0.003"),
-            ("black-forest-labs/flux-schnell", {**PROMPT, "output_format": "png", "num_outputs": 2}, "0.003"),
-        ),
+        choices=(("black-forest-labs/flux-schnell", {**PROMPT, "output_format": "png"}, "0.003"),) * 2,
         balance="0.02",
         timeline=steps(1, 6),
         errors={"rateLimited": "later", "serverError": "unknown", "unknownModel": "refused"},

@@ -231,14 +231,6 @@ class Client(ClientBase):
             UsageError: The provider has no list of jobs.
             ProviderError: It answered an error, or nothing.
             UnreadableReply: Its answer is not what the contract says, or its pages lead in a circle.
-
-        Example:
-            >>> import understudy
-            >>> fake = understudy.Fake("oxen")
-            >>> client = understudy.Client("oxen", api_key="key", http=fake.client(), clock=fake.clock)
-            >>> job = client.submit({"prompt": "a lighthouse"}, model="google-nano-banana-pro")
-            >>> [one.id == job.id for one in client.jobs()]
-            [True]
         """
         walk = self._flows.walk()
         while walk.next is not None:

@@ -68,8 +68,9 @@ class _Story:
         sample = _sample(self._fake)
         title = " · ".join(filter(None, (self._fake.contract.name, sample.model)))
         print(f"\n{title}\n{'─' * len(title)}", flush=True)
-        streams = self._fake.contract.job_type.events is not None
-        job = self._by_event(sample) if streams else self._by_callback(sample)
+        events = self._fake.contract.job_type.events
+        of_all = events is not None and events.scope == "account"  # that of one job could only be opened too late
+        job = self._by_event(sample) if of_all else self._by_callback(sample)
         self._tell_file(job)
         self._tell_money()
 

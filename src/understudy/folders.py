@@ -30,7 +30,7 @@ class Folders:
     @property
     def bundled(self) -> bool:
         """Whether the provider comes with the package, and has been proven usable."""
-        return self.contract.is_relative_to(bundled_root())
+        return self.contract.parent == bundled_root() / "contracts"
 
 
 def bundled_root() -> Path:
