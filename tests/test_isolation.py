@@ -144,7 +144,7 @@ raise SystemExit(9)
 
 def told_here(before: Sequence[str], cwd: Path) -> tuple[int, list[str], str]:
     """Run a program that tells who and where it is; return its exit status, its output and its errors."""
-    program = ["sh", "-c", 'grep ^Sig[IB] /proc/$$/status; exec "$0" -S -c "$1"', sys.executable, HERE]
+    program = ["sh", "-c", 'grep ^Sig[IB] /proc/self/status; exec "$0" -S -c "$1"', sys.executable, HERE]
     done = subprocess.run(
         [*before, *program], input="in", capture_output=True, text=True, cwd=cwd, timeout=60, env=UNMEASURED
     )

@@ -17,7 +17,7 @@ import pytest
 import trustme
 from cryptography import x509
 
-from tests.live import copy_of, key, links_when_done, make, receiver
+from tests.live import PATIENCE, copy_of, key, links_when_done, make, receiver
 from understudy import gate, proxy
 from understudy.certificates import LIFETIME_SECONDS, _system_bundle, certificates
 from understudy.clock import SystemClock, VirtualClock
@@ -185,6 +185,20 @@ def test_virtual_time_goes_on_for_who_is_behind_a_proxy() -> None:
         with virtual_time(clock, peers=(server,)):
             assert http.post("https://hub.oxen.ai/api/ai/images/edit", json=EDIT, headers=key()).json()["images"]
     assert clock.now() - began == pytest.approx(12, abs=0.1)
+
+
+def test_the_beginning_of_tls_is_work() -> None:
+    """While a client and the proxy greet each other no clock may be moved for want of work, and afterwards it may."""
+
+    def becomes(busy: bool) -> bool:
+        return any(server.busy() is busy or said(opened, b"hello\r\n\r\n") == b"" for _ in range(PATIENCE))
+
+    with behind() as (server, opened):
+        with socket.create_connection(("127.0.0.1", opened.port), timeout=20) as connection:
+            assert not server.busy()
+            connection.sendall(b"CONNECT api.kie.ai:443 HTTP/1.1\r\n\r\n")
+            assert becomes(True)
+        assert becomes(False)
 
 
 def test_a_loop_in_virtual_time_behind_a_proxy() -> None:

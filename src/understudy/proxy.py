@@ -115,6 +115,7 @@ class Proxy:
         environment: The variables by which clients find it, and trust it.
         refused: The hosts that were asked for and that nobody may reach, and how often.
         distrusted: The hosts at which a client broke TLS off, and how often.
+        greeting: How many connections are at the beginning of TLS.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Proxy:
         self.environment = variables(self.url, bundle)
         self.refused: Counter[str] = Counter()
         self.distrusted: Counter[str] = Counter()
+        self.greeting = 0
         self._allowed, self._tls = allowed, tls
         self._listeners: dict[socket.socket, asyncio.Task[None]] = {}
         self._work: set[asyncio.Task[None]] = set()
@@ -230,6 +232,7 @@ class Proxy:
     async def _hand_over(self, client: socket.socket, ask: Asked) -> bool:
         """Leave a connection to the server of the fakes; say whether it took it."""
         secure = ask.tunnel and ask.port != 80
+        self.greeting += 1
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 functools.partial(_Line, self._config, self._server.server_state, ask),
@@ -240,6 +243,8 @@ class Proxy:
         except (ssl.SSLError, ConnectionError):
             _count(self.distrusted, ask.host)
             return False
+        finally:
+            self.greeting -= 1
         return True
 
     # --- requests ---
@@ -267,7 +272,11 @@ class _Carrier(Carrier):
 
     def __init__(self, server: LiveServer, log: Logbook, line: Proxy, told: Told) -> None:
         super().__init__(server.roster, server.clock, log, Addresses("127.0.0.1", *server.ports[:2]), line)
-        self._told = told
+        self._told, self._proxy = told, line
+
+    @property
+    def at_work(self) -> int:
+        return super().at_work + self._proxy.greeting
 
     def _addressed(self, scope: Scope) -> tuple[Role | None, Request]:
         role, request = super()._addressed(scope)
