@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from understudy.contract.codecs import dump_json
-from understudy.contract.model import Callback, Sign
+from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.conditions import same
+from understudy.contract.model import CHALLENGE, Callback, Handshake, Sign
 from understudy.contract.templates import ReadError, Reading, Template
 from understudy.contract.views import expressions, read_text, rendered_headers
 from understudy.errors import SignatureInvalid
@@ -36,6 +37,8 @@ class Delivery:
         body: The bytes.
         attempt: From 1.
         timeout_seconds: How long the provider waits for an answer.
+        first: What is sent before it, and must be answered as it says; None for nothing.
+        expected: What its answer must have in it, where it is such.
     """
 
     id: str
@@ -45,6 +48,18 @@ class Delivery:
     body: bytes
     attempt: int
     timeout_seconds: float
+    first: Delivery | None = None
+    expected: Json = None
+
+    def met(self, body: bytes) -> bool:
+        """Say whether an answer is as expected; more may be in it."""
+        try:
+            answer = parse_json(body)
+        except ValueError:
+            return False
+        if isinstance(answer, dict) and isinstance(self.expected, dict):
+            return all(name in answer and same(answer[name], value) for name, value in self.expected.items())
+        return same(answer, self.expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,30 @@ def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[
         attempt=attempt,
         timeout_seconds=callback.timeout_seconds,
     )
+
+
+def challenged(handshake: Handshake, delivery: Delivery, challenge: str) -> Delivery:
+    """Return a delivery with the challenge that goes before it."""
+    scope = {"delivery": {"id": delivery.id, "challenge": challenge}}
+    first = replace(
+        delivery,
+        headers=(("content-type", "application/json"),),
+        body=dump_json(handshake.body.render(scope)).encode(),
+        timeout_seconds=handshake.timeout_seconds,
+        expected=handshake.reply.render(scope),
+    )
+    return replace(delivery, first=first)
+
+
+def answer_to(handshake: Handshake, body: bytes) -> Json:
+    """Return what a receiver answers to a challenge; None where the body is none."""
+    reading: Reading = {}
+    try:
+        handshake.body.read(parse_json(body), reading, ())
+    except (ValueError, ReadError):
+        return None
+    challenge = reading.get(CHALLENGE)
+    return handshake.reply.render({"delivery": {"challenge": challenge}}) if isinstance(challenge, str) else None
 
 
 def verify(

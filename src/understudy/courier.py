@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from understudy.reach import NOT_SENT, refusal, tls
+from understudy.reach import NOT_MET, NOT_SENT, refusal, tls
 
 if TYPE_CHECKING:
     import httpx
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 #: Deliveries that are on their way at one time; the others wait.
 MAX_IN_FLIGHT = 100
+
+#: A longer answer to a challenge is none.
+MAX_ANSWER_BYTES = 64 * 1024
 
 Done = Callable[[int | None, str], None]
 
@@ -82,14 +85,22 @@ class Courier:
 
     async def _deliver(self, delivery: Delivery, done: Done) -> None:
         async with self._room:
-            status, note = await self._post(delivery)
+            status, note = await self._carried(delivery)
         try:
             done(status, note)
             self._after()
         except Exception as error:
             self._defect(error, f"callback of job {delivery.job_id}")
 
-    async def _post(self, delivery: Delivery) -> tuple[int | None, str]:
+    async def _carried(self, delivery: Delivery) -> tuple[int | None, str]:
+        if delivery.first is not None:
+            status, note, answer = await self._post(delivery.first)
+            if status is None or not delivery.first.met(answer):
+                return None, note or NOT_MET
+        status, note, _ = await self._post(delivery)
+        return status, note
+
+    async def _post(self, delivery: Delivery) -> tuple[int | None, str, bytes]:
         import httpx  # a server that calls nobody starts without it, and so sooner
 
         if self._client is None:
@@ -103,19 +114,21 @@ class Courier:
             )
         headers = list(delivery.headers)
         try:
-            # One limit for all of it: a receiver that sends a byte now and then is slow, too. And the body of the
-            # answer is not read: it means nothing, and may have no end.
+            # One limit for all of it: a receiver that sends a byte now and then is slow, too. And the body of an
+            # answer is not read that means nothing: it may have no end.
             async with (
                 asyncio.timeout(delivery.timeout_seconds),
                 self._client.stream("POST", delivery.url, headers=headers, content=delivery.body) as reply,
             ):
-                status = reply.status_code
+                status, answer = reply.status_code, b""
+                if delivery.expected is not None:
+                    answer = await _beginning(reply)
             reply.stream = httpx.ByteStream(b"")  # or the two hold each other until the garbage collector comes by
-            return status, ""
+            return status, "", answer
         except TimeoutError:
-            return None, f"no answer within {delivery.timeout_seconds:g} seconds"
+            return None, f"no answer within {delivery.timeout_seconds:g} seconds", b""
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            return None, f"no answer: {type(error).__name__}"
+            return None, f"no answer: {type(error).__name__}", b""
 
     async def close(self) -> None:
         """Stop; what is on its way is given up."""
@@ -125,3 +138,13 @@ class Courier:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
+
+
+async def _beginning(reply: httpx.Response) -> bytes:
+    """Return the body of an answer to a challenge; of a longer one so much that it is none."""
+    body = b""
+    async for piece in reply.aiter_bytes():
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            return b""
+    return body

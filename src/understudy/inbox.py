@@ -1,7 +1,7 @@
 """An address for a provider's callbacks: an ASGI application that keeps what they tell, and passes on what is new.
 
 Three rules of this file. Whatever comes in, nobody is told of the same news twice; a job that has ended stays as it
-ended; and an answer says no more than its status, since anybody may have asked.
+ended; and an answer says no more than its status, since anybody may have asked, or what a challenge has asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from understudy.callback import answer_to
+from understudy.contract.codecs import dump_json
 from understudy.errors import ProviderError, SignatureInvalid, UnreadableReply, UsageError
 from understudy.lifecycle import TRANSITIONS, Job
 
@@ -67,6 +69,7 @@ class Inbox:
             raise UsageError(f"{client.contract.name} sends no callbacks")
         if secret is not None and callback.sign is None:
             raise UsageError(f"{client.contract.name} does not sign its callbacks: pass no secret")
+        self._handshake = callback.handshake
         self._client = client
         self._secret = secret
         self._on_job = on_job
@@ -97,23 +100,30 @@ class Inbox:
         """
         if scope["type"] != "http":
             raise UsageError(f"an inbox takes requests by HTTP, and no {scope['type']}")
-        status = 405 if scope["method"] != "POST" else await self._receive(scope, receive)
-        headers = [(b"content-length", b"0"), *([(b"allow", b"POST")] if status == 405 else [])]
+        status, body = (405, b"") if scope["method"] != "POST" else await self._receive(scope, receive)
+        headers = [(b"content-length", str(len(body)).encode()), *([(b"allow", b"POST")] if status == 405 else [])]
+        headers += [(b"content-type", b"application/json")] if body else []
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _receive(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[_Message]]) -> int:
-        """Take what comes in, and return the status that it is answered with."""
+    async def _receive(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[_Message]]) -> tuple[int, bytes]:
+        """Take what comes in, and return the status and the body that it is answered with."""
         body, more = bytearray(), True
         while more:
             message = await receive()  # one that tells that the caller has gone has neither a body nor more of it
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > MAX_BODY_BYTES:
-                return 413
+                return 413, b""
+        if self._handshake is not None and (answer := answer_to(self._handshake, bytes(body))) is not None:
+            return 200, dump_json(answer).encode()
+        return await self._heard(scope, bytes(body)), b""
+
+    async def _heard(self, scope: Mapping[str, Any], body: bytes) -> int:
+        """Take a callback, and return the status that it is answered with."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            job: Job = await _settled(self._client.read_callback(headers, bytes(body), secret=self._secret))
+            job: Job = await _settled(self._client.read_callback(headers, body, secret=self._secret))
         except SignatureInvalid:
             return 401
         except UnreadableReply:

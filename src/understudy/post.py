@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from understudy.callback import Delivery
-from understudy.reach import NOT_SENT, refusal, tls
+from understudy.reach import NOT_MET, NOT_SENT, refusal, tls
 
 if TYPE_CHECKING:
     import httpx
@@ -44,6 +44,9 @@ class Post:
         import httpx
 
         try:
+            if delivery.first is not None and not delivery.first.met(self._posted(delivery.first).content):
+                done(None, NOT_MET)
+                return
             reply = self._posted(delivery)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             done(None, f"no answer: {type(error).__name__}")
@@ -101,8 +104,13 @@ class _App:
 
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
         try:
-            async with asyncio.timeout(delivery.timeout_seconds), httpx.AsyncClient(transport=transport) as client:
-                reply = await client.post(delivery.url, headers=_encoded(delivery), content=delivery.body)
+            async with httpx.AsyncClient(transport=transport) as client:
+                if delivery.first is not None:
+                    answer = await _answered(client, delivery.first)
+                    if not delivery.first.met(answer.content):
+                        done(None, NOT_MET)
+                        return
+                reply = await _answered(client, delivery)
         except TimeoutError:
             done(None, f"no answer within {delivery.timeout_seconds:g} seconds")
         except (Exception, asyncio.CancelledError) as error:  # whatever an application does is its own affair
@@ -115,6 +123,11 @@ class _App:
             _stop(self._loop)
             self._thread.join()
             self._loop = self._thread = None
+
+
+async def _answered(client: httpx.AsyncClient, delivery: Delivery) -> httpx.Response:
+    async with asyncio.timeout(delivery.timeout_seconds):
+        return await client.post(delivery.url, headers=_encoded(delivery), content=delivery.body)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 #: How the note of a delivery begins that was not even tried, and so is not tried again.
 NOT_SENT = "not sent"
 
+#: The note of a delivery whose receiver did not answer the challenge before it.
+NOT_MET = f"{NOT_SENT}: the challenge was not answered"
+
 
 def refusal(url: str, allowed_hosts: frozenset[str] = frozenset()) -> str | None:
     """Say why a callback may not be sent to a URL, or return None when it may.

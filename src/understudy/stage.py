@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from understudy.behaviour import Behaviour
-from understudy.callback import Delivery, Notice, compose
+from understudy.callback import Delivery, Notice, challenged, compose
 from understudy.clock import Clock, Entry
 from understudy.contract.codecs import as_text, dump_json
 from understudy.contract.expressions import first_value
@@ -215,7 +215,10 @@ class Stage:
         }
         if strange:
             notice = replace(notice, job=replace(notice.job, id=mint(play.job_type.id, random.Random(notice.id))))
-        return replace(compose(callback, notice, attempt=attempt, scope=scope), url=self._address(play, callback) or "")
+        made = replace(compose(callback, notice, attempt=attempt, scope=scope), url=self._address(play, callback) or "")
+        if callback.handshake is None or play.greeted:
+            return made
+        return challenged(callback.handshake, made, mint("{hex:32}", random.Random(f"{notice.id} {attempt}")))
 
     def _attempt(self, play: Play, attempt: int) -> None:
         make = partial(self._composed, play, play.notices[0], attempt)
@@ -253,6 +256,7 @@ class Stage:
         delivered = status is not None and (
             200 <= status < 300 if callback.delivered is None else callback.delivered.holds({"statusCode": status})
         )
+        play.greeted = play.greeted or status is not None
         shown = shown_url(delivery.url)
         self._journal.add(Attempt(self._clock.now(), delivery.job_id, shown, delivery.attempt, status, delivered, note))
         if shipment.beside:

@@ -97,6 +97,7 @@ class Play:
         asset_url: The external URL that its files are served from.
         pictures: What its result files look like.
         notices: Callbacks that wait to be sent, the one under way first.
+        greeted: Whether the receiver has answered a challenge, or anything at all.
         due: The clock's entry for the next step.
         request: The request that made it, as expressions see it.
         story: The scenario that it was made under, and keeps.
@@ -119,6 +120,7 @@ class Play:
     told: Reply | None = None
     pictures: tuple[Picture, ...] = ()
     notices: deque[Notice] = field(default_factory=deque)
+    greeted: bool = False
     due: Entry | None = None
     request: RequestView | None = None
     story: Scenario | None = None

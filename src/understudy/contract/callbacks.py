@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from understudy.contract.compiler import At, Compiler
-from understudy.contract.model import Callback
+from understudy.contract.model import CHALLENGE, Callback, Handshake
 from understudy.contract.signs import compile_sign
+from understudy.contract.templates import leaves
 from understudy.contract.views import Words
 from understudy.lifecycle import TERMINAL, State
 
@@ -31,6 +32,7 @@ def compile_callback(
     return Callback(
         trigger={State(state): event for state, event in names.items() if state in set(State)},
         account=node.get("account", False),
+        handshake=_handshake(compiler, node["handshake"], (*at, "handshake")) if "handshake" in node else None,
         only=compiler.place(node["only"], (*at, "only")) if "only" in node else (),
         view=compiler.view(node["view"], (*at, "view"), words, None),
         headers=compiler.headers({name: value for name, value in written.items() if "{$" not in name}, place),
@@ -44,3 +46,10 @@ def compile_callback(
         delivered=compiler.condition(node.get("delivered"), (*at, "delivered")),
         retry_after_seconds=tuple(node.get("retry", {}).get("afterSeconds", ())),
     )
+
+
+def _handshake(compiler: Compiler, node: dict[str, Any], at: At) -> Handshake:
+    body, reply = (compiler.template(node[key], (*at, key)) for key in ("body", "reply"))
+    if not any(leaf.path == CHALLENGE for leaf in leaves(body)):
+        compiler.problem((*at, "body"), 'a receiver cannot find the challenge: make "$delivery.challenge" a member')
+    return Handshake(body, reply, node["timeoutSeconds"])

@@ -63,7 +63,7 @@ ROOTS: dict[str, Names | None] = {
     "account": _names("balance"),
     "error": _names("name", "message"),
     "violation": {**_names("field", "pointer", "keyword", "message"), "limit": None, "value": None},
-    "delivery": _names("id", "attempt", "timestamp", "body"),
+    "delivery": _names("id", "attempt", "timestamp", "body", "challenge"),
     "signature": {},
     "secret": None,
     "event": _names("name", "number"),

@@ -131,11 +131,24 @@ class Sign(NamedTuple):
     jwks: str | None
 
 
+#: Where a reading has the challenge of a handshake.
+CHALLENGE = ("delivery", "challenge")
+
+
+class Handshake(NamedTuple):
+    """What is sent before the first callback of a job, and how it has to be answered."""
+
+    body: Template
+    reply: Template
+    timeout_seconds: float
+
+
 class Callback(NamedTuple):
     """What the provider sends by itself; `only` is where a create lists the events that it wants."""
 
     trigger: Mapping[State, str | None]
     account: bool
+    handshake: Handshake | None
     only: Place
     view: View
     headers: tuple[tuple[str, Template], ...]
