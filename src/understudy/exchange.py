@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from understudy.bodies import encode_body
-from understudy.contract.codecs import CodecError, parse_json
+from understudy.contract.codecs import CodecError, as_text, parse_json
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.loader import index_of
 from understudy.contract.model import Contract
@@ -165,9 +165,10 @@ class Writer:
             UsageError: It has something in it that is no JSON, or no text, or lacks a part of its path.
         """
         keys = key_parameters(operation.security, self._api_key)
-        query = {**request.query, **keys}
+        query = {**operation.constants("query"), **request.query, **keys}
         key = key_headers(operation.security, self._api_key)
-        headers = [("accept", accept), *key.items(), *request.headers]
+        fixed = [(name, as_text(value)) for name, value in operation.constants("header").items()]
+        headers = [("accept", accept), *fixed, *key.items(), *request.headers]
         body = b""
         try:
             if link is not None and self._is_ours(link):

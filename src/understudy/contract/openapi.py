@@ -148,12 +148,14 @@ class OpenApi:
 
     def _parameter(self, node: Json, at: tuple[str, ...]) -> Parameter:
         schema = node.get("schema")
-        kinds = self.resolve(schema).get("type", ())
+        resolved = self.resolve(schema)
+        kinds, only = resolved.get("type", ()), resolved.get("enum", ())
         return Parameter(
             name=node.get("name", ""),
             place=node.get("in", "query"),
             required=bool(node.get("required")),
             check=None if schema is None else self._schema(schema, at),
+            constant=resolved.get("const", only[0] if len(only) == 1 else None) if node.get("required") else None,
             numeric=not _NUMERIC.isdisjoint([kinds] if isinstance(kinds, str) else kinds),
         )
 

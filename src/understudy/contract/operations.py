@@ -87,6 +87,11 @@ class Operation:
     responses: Mapping[str, Any]
     spanning: frozenset[str] = frozenset()
 
+    def constants(self, place: str) -> dict[str, Json]:
+        """Return the parameters of a place, `query` or `header`, that it needs and that can have but one value."""
+        needed = (entry for entry in self.parameters if entry.place == place and entry.constant is not None)
+        return {entry.name: entry.constant for entry in needed}
+
     @property
     def route(self) -> str:
         """The path template from the root of the host."""

@@ -113,13 +113,14 @@ def _shortened(text: str, most: int = 300) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an operation: `place` is `path`, `query` or `header`."""
+    """A parameter of an operation, in its `path`, `query` or `header`; `constant` is its value where it has but one."""
 
     name: str
     place: str
     required: bool
     check: SchemaCheck | None
     numeric: bool
+    constant: Json = None
 
     def violations(self, values: Mapping[str, str]) -> Iterable[Violation]:
         """Return what is wrong with this parameter among the values of its place."""
