@@ -108,11 +108,21 @@ def test_a_result_comes_from_an_operation_of_its_own():
         fake.wait_for(begun["request_id"])
         whole = http.get(begun["response_url"])
         assert (whole.status_code, whole.json()["images"][0]["content_type"]) == (200, "image/png")
-        for failure, status in (("policy", 422), ("slow", 504)):
+
+
+def test_a_failure_has_a_status_and_headers_of_its_own():
+    """The result has them, and so has the answer of a create that blocks; other jobs have none of it."""
+    with fake_of("twostep") as fake, fake.client() as http:
+        for failure, status, header in ((None, 200, None), ("policy", 422, "false"), ("slow", 504, None)):
             fake.next_job(failure=failure)
             begun = http.post(BEGUN, json={"prompt": "a"}).json()
             fake.wait_for(begun["request_id"])
-            assert http.get(begun["response_url"]).status_code == status
+            fake.next_job(failure=failure)
+            for answer in (
+                http.get(begun["response_url"]),
+                http.post(BEGUN.replace("queue", "sync"), json={"prompt": "a"}),
+            ):
+                assert (answer.status_code, answer.headers.get("retryable")) == (status, header)
 
 
 def test_a_result_can_be_asked_for_by_itself():

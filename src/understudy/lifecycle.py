@@ -52,12 +52,14 @@ class JobError:
         code: The provider's code, a string or number.
         message: The provider's text.
         http: The HTTP status that the result of such a job has, where the contract says.
+        headers: What headers its result has beside the others, by name.
     """
 
     name: str | None = None
     code: str | int | None = None
     message: str | None = None
     http: int | None = None
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

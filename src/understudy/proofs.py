@@ -132,7 +132,7 @@ class Proof:
             unnamed = Failure("", None, Literal("the job failed"), 0)
             failure = next(iter(job_type.failures.values()), unnamed)
             message = failure.message.render({"job": job})
-            job.error = JobError(failure.name or None, failure.code, message, failure.http)
+            job.error = JobError(failure.name or None, failure.code, message, failure.http, failure.headers)
         return job
 
     def _scope(self, job: Job | None) -> dict[str, Any]:

@@ -158,7 +158,7 @@ class Stage:
             job.error = JobError(message=play.plan.message or "the job failed")
             return
         message = play.plan.message or failure.message.render({"job": job})
-        job.error = JobError(failure.name, failure.code, message, failure.http)
+        job.error = JobError(failure.name, failure.code, message, failure.http, failure.headers)
         if job.cost and failure.refund:
             job.spent = play.account.ledger.refund(job.id, job.cost, now, share=failure.refund)
             job.refunded = True

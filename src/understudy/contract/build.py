@@ -159,8 +159,10 @@ class _JobTypeBuilder(Compiler):
             retention=self._retention(node.get("retention", {}), (*at, "retention")),
         )
 
-    def _view(self, node: dict[str, Any], at: At, *, of_job: bool = True) -> View:
-        return self.view(node, at, self._words, self._success, of_job=of_job)
+    def _view(self, node: dict[str, Any], at: At, *, of_job: bool = True, of_failures: bool = False) -> View:
+        failures = self._node.get("failures", {}) if of_failures else {}
+        failed_http = frozenset(entry["http"] for entry in failures.values() if "http" in entry)
+        return self.view(node, at, self._words, self._success, of_job=of_job, failed_http=failed_http)
 
     def _part(self, key: str, build: Any) -> Any:
         return build(self._node[key], (*self._at, key)) if key in self._node else None
@@ -210,7 +212,7 @@ class _JobTypeBuilder(Compiler):
             late=node.get("validates") == "late",
             sync=sync,
             idempotency=idempotency,
-            reply=self._view(node["reply"], (*at, "reply")),
+            reply=self._view(node["reply"], (*at, "reply"), of_failures=sync is not None),
         )
 
     def _status(self, node: dict[str, Any], at: At) -> Status:
@@ -233,15 +235,7 @@ class _JobTypeBuilder(Compiler):
             operation=self._operation(node["operation"], (*at, "operation")),
             id=self.place(node["id"], (*at, "id")),
             link=self._link(node, at),
-            reply=self.view(
-                node["reply"],
-                (*at, "reply"),
-                self._words,
-                self._success,
-                failed_http=frozenset(
-                    entry["http"] for entry in self._node.get("failures", {}).values() if "http" in entry
-                ),
-            ),
+            reply=self._view(node["reply"], (*at, "reply"), of_failures=True),
         )
 
     def _ending(self, node: dict[str, Any], at: At) -> Ending:
@@ -366,6 +360,7 @@ class _JobTypeBuilder(Compiler):
                 message=self.template(entry.get("message"), (*at, name, "message")),
                 refund=shares[refund] if (refund := entry.get("refund", "none")) in shares else float(refund),
                 http=entry.get("http"),
+                headers=entry.get("headers"),
             )
             for name, entry in node.items()
             if not name.startswith("x-")

@@ -179,13 +179,14 @@ class Assets(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A way in which a job fails; `refund` is the share of the cost that comes back, `http` that of its result."""
+    """A way in which a job fails: `refund` is the share of the cost that comes back, the last two are its result's."""
 
     name: str
     code: str | int | None
     message: Template
     refund: float
     http: int | None = None
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

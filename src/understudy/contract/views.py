@@ -74,8 +74,9 @@ class Words:
 JSON_LINES = frozenset({"application/jsonl", "application/x-jsonl", "application/jsonlines", "application/x-ndjson"})
 
 
-# The status that a failure has of its own.
+# The status that a failure has of its own, and the headers.
 _FAILED_HTTP = parse_expression("$job.error.http")
+_FAILED_HEADERS = parse_expression("$job.error.headers")
 
 
 class Rendered(NamedTuple):
@@ -138,6 +139,7 @@ class View:
         """
         headers, body = rendered_headers(self.headers, scope), _chosen(self.variants[state], scope).render(scope)
         status = self.status(state, scope)
+        headers += (_FAILED_HEADERS.value(scope) or {}).items() if self.failed_http else ()
         if self.media_type is None:
             return Rendered(status, headers, body)
         return Rendered(status, headers, body, str(self.media_type.render(scope)))
