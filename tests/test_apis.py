@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.clients import Driver
 from understudy import AsyncClient, Client, Fake, Job, JobFailed, UsageError, serve
@@ -123,6 +125,16 @@ def test_a_failure_has_a_status_and_headers_of_its_own():
                 http.post(BEGUN.replace("queue", "sync"), json={"prompt": "a"}),
             ):
                 assert (answer.status_code, answer.headers.get("retryable")) == (status, header)
+
+
+def test_a_result_can_tell_the_size_of_its_files():
+    """It is the size that the file has, and a client knows it without having fetched the file."""
+    with (
+        fake_of("twostep") as fake,
+        Client(fake.contract, api_key="key", http=fake.client(), clock=fake.clock) as client,
+    ):
+        output = client.wait(submit(client, "twostep")).outputs[0]
+        assert Image.open(io.BytesIO(client.download(output))).size == (output.width, output.height)
 
 
 def test_a_result_can_be_asked_for_by_itself():

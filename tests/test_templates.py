@@ -304,6 +304,7 @@ def test_an_index_in_a_path_is_a_number():
         (("job", "error", "name"), "a", 1),
         (("job", "outputs", 0, "content"), b"a", "a"),
         (("job", "outputs", 0, "mediaType"), "a", 1),
+        (("job", "outputs", 0, "width"), 8, "8"),
         (("error", "message"), "a", 1),
     ],
 )

@@ -72,6 +72,8 @@ class Output:
         index: Which of the job's files it is, from 0.
         media_type: Such as `image/png`, where it is known.
         extension: Such as `png`, where it is known.
+        width: In pixels, where it is known.
+        height: In pixels, where it is known.
     """
 
     url: str | None = None
@@ -79,6 +81,8 @@ class Output:
     index: int = 0
     media_type: str | None = None
     extension: str | None = None
+    width: int | None = None
+    height: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -126,7 +126,7 @@ class Proof:
             job.duration_seconds = 13
         if state is State.SUCCEEDED:
             url = "https://example.com/0.png"
-            job.outputs = (Output(url=url, content=b"picture", index=0, media_type="image/png", extension="png"),)
+            job.outputs = (Output(url, b"picture", 0, "image/png", "png", 1024, 1024),)
             job.result = job_type.outputs.render({"job": job}) if job_type.outputs is not None else None
         if state is State.FAILED:
             unnamed = Failure("", None, Literal("the job failed"), 0)

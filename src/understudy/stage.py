@@ -142,7 +142,7 @@ class Stage:
         play.pictures = (picture,) * self._behaviour.pictures.count_of(subject)
         outputs = []
         for index, drawn in enumerate(play.pictures):
-            output = Output(index=index, media_type=drawn.media_type, extension=drawn.extension)
+            output = Output(None, None, index, drawn.media_type, drawn.extension, drawn.width, drawn.height)
             if assets is not None:
                 url = assets.url.render({"job": job, "output": output})
                 output = replace(output, url=moved(url, play.asset_url))

@@ -290,6 +290,8 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "url": ((str,), "text"),
     "mediaType": ((str,), "text"),
     "extension": ((str,), "text"),
+    "width": ((int,), "a whole number"),
+    "height": ((int,), "a whole number"),
     "content": ((bytes,), "base64 text"),
     "next": ((str, int), "text or a number"),
     "nextUrl": ((str,), "text"),
