@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.clients import Driver
-from understudy import AsyncClient, Client, Fake, Job, JobFailed, UsageError, serve
+from understudy import AsyncClient, Client, Fake, Job, JobFailed, Refused, UsageError, serve
 from understudy.check import check_provider
 from understudy.folders import find_provider
 from understudy.lifecycle import State
@@ -166,6 +166,19 @@ def test_two_hosts_may_take_the_same_path():
         assert begun["status_url"].startswith(server.url_of("twostep"))
         assert http.get(begun["status_url"]).status_code == 202
         assert http.post(f"{server.url}/other.test/acme/photo", json={"prompt": "a"}).status_code == 404
+
+
+def test_a_model_that_the_path_names_can_have_a_path_of_its_own():
+    """Its input is checked, its defaults are known, and a client that names it is led there."""
+    with fake_of("twostep") as fake, Client(fake.contract, api_key="key", http=fake.client()) as client:
+        (model,) = fake.contract.job_type.models.values()
+        assert (model.id, model.defaults) == ("acme/photo/best", {"quality": 10})
+        for name in ("acme/photo/best", "acme/photo/fast"):
+            client.submit({"prompt": "a", "quality": 5}, model=name)
+        assert [job.model for job in fake.jobs.values()] == ["acme/photo/best", "acme/photo/fast"]
+        with pytest.raises(Refused, match="11 is greater than the maximum of 10"):
+            client.submit({"prompt": "a", "quality": 11}, model="acme/photo/best")
+        assert client.submit({"prompt": "a", "quality": 11}, model="acme/photo/fast").id
 
 
 def test_a_job_without_its_links_cannot_be_asked_for():

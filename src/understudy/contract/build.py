@@ -24,6 +24,7 @@ from understudy.contract.model import (
     Idempotency,
     JobType,
     Listing,
+    ModelInfo,
     ModelOperation,
     Pace,
     Price,
@@ -129,7 +130,7 @@ class _JobTypeBuilder(Compiler):
             assets=self._part("assets", self._assets),
             errors=errors,
             failures=self._failures(node.get("failures", {}), (*at, "failures")),
-            models={} if not creates else self._openapi.models(creates[0]),
+            models=self._models(creates),
             model_operations=self._model_operations(node.get("models", {}), (*at, "models")),
             replies={
                 self._operation(operation, (*at, "replies", operation)): self._view(
@@ -177,6 +178,15 @@ class _JobTypeBuilder(Compiler):
 
     def _link(self, node: dict[str, Any], at: At) -> Template | None:
         return self.template(node["link"], (*at, "link")) if "link" in node else None
+
+    def _models(self, creates: tuple[Create, ...]) -> dict[str, ModelInfo]:
+        """Return the models: those that the first create's body names, and those that have a create of their own."""
+        found = self._openapi.models(creates[0]) if creates else {}
+        for create in creates:
+            model = next(iter(create.model), None)
+            if isinstance(model, str) and model not in found:
+                found[model] = self._openapi.model(model, create)
+        return found
 
     # --- operations ---
 

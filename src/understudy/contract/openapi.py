@@ -216,19 +216,23 @@ class OpenApi:
 
     def models(self, create: Create) -> dict[str, ModelInfo]:
         """Return the models that the body of a create is told apart by, with the schema of a whole body each."""
-        operation = create.operations[0]
-        for item in self._data.get("paths", {}).values():
-            for method in METHODS:
-                node = self.resolve(item).get(method, {})
-                if node.get("operationId") != operation:
-                    continue
-                content = self.resolve(node.get("requestBody") or {}).get("content", {})
-                schema = next((media.get("schema") for media in content.values()), None)
-                return {
-                    model: self._model(model, self.resolve({"$ref": target}), create)
-                    for model, target in self._mapping(schema).items()
-                }
-        return {}
+        return {
+            model: self._model(model, self.resolve({"$ref": target}), create)
+            for model, target in self._mapping(self._body_schema(create)).items()
+        }
+
+    def model(self, name: str, create: Create) -> ModelInfo:
+        """Return the model that a create is for alone, with the schema of its body."""
+        return self._model(name, self.resolve(self._body_schema(create)), create)
+
+    def _body_schema(self, create: Create) -> Json:
+        """Return the schema of the body of a create's first operation; an empty one where it has none."""
+        nodes = (
+            self.resolve(item).get(method, {}) for item in self._data.get("paths", {}).values() for method in METHODS
+        )
+        node: Json = next((node for node in nodes if node.get("operationId") == create.operations[0]), {})
+        content = self.resolve(node.get("requestBody") or {}).get("content", {})
+        return next((media["schema"] for media in content.values() if "schema" in media), {})
 
     def _model(self, model: str, whole: Json, create: Create) -> ModelInfo:
         node = whole
