@@ -158,6 +158,14 @@ def test_what_is_read_has_the_types_of_a_job():
         view("{body: {cost: $job.cost}}").read({"cost": "much"}, {})
 
 
+def test_a_view_says_its_own_words():
+    """Where a view has words of its own it shows them in place of the job's; in a state without one, the job's."""
+    compiled = view("{body: {status: $job.status}, states: {succeeded: [OK], failed: [{when: $response.body#/error}]}}")
+    for state, word, shown in ((S, "done", "OK"), (F, "broken", "broken"), (R, "busy", "busy")):
+        assert compiled.render({"job": Job(id="j", state=state, status=word)}, state).body == {"status": shown}
+    assert compiled.read({"status": "OK"}, {"statusCode": 200}).state is S
+
+
 def test_a_view_of_no_job_in_particular_tells_no_state():
     """A reply about several jobs is read as a whole; each job in it has a word of its own."""
     made = document("{body: {$each: $jobs, do: {id: $job.id, status: $job.status}}}")

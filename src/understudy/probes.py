@@ -20,6 +20,7 @@ from understudy.contract.views import Variants, View
 from understudy.fake import API_KEY
 from understudy.files import UploadedFile
 from understudy.lifecycle import Job, Json, State
+from understudy.reach import host_of
 from understudy.wire import Request, RequestView
 
 #: How long a job that goes by reads is left alone between two of them, so that no rate limit binds.
@@ -61,7 +62,7 @@ def request_to(operation: Operation, given: Mapping[str, Json]) -> Request:
     path = operation.base_path + operation.path_with(given.get("path", {}))
     pairs = [(name, _plain(item)) for name, value in query.items() for item in _listed(value)]
     sent = [(name, _plain(value)) for name, value in headers.items() if value is not None]
-    return Request(operation.method, path, urlencode(pairs), sent, body)
+    return Request(operation.method, path, urlencode(pairs), sent, body, host=host_of(operation.server))
 
 
 def naming(place: Place, value: Json) -> dict[str, Json]:

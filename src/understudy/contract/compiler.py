@@ -247,6 +247,7 @@ class Compiler:
             media_type=None if media_type is None else self.template(media_type, (*at, "mediaType")),
             variants=variants,
             words=words,
+            own_words="states" in node,
             success=own or success,
             steady=set(_ROOT.findall(text := dump_json(node))) <= _STEADY and _PACE not in text,
         )

@@ -116,6 +116,7 @@ class View:
         media_type: What a body of bytes is, or a list as JSON Lines; JSON where it is None.
         variants: State → the bodies there, the first whose condition holds; under None the plain body.
         words: The wire words here.
+        own_words: Whether they are its own, and not those of the job.
         success: What makes an answer a success beside its HTTP status, or None.
         steady: Whether it shows nothing but the job, and so stays the same as long as the job does.
     """
@@ -127,6 +128,7 @@ class View:
     media_type: Template | None
     variants: Mapping[State | None, Variants]
     words: Words
+    own_words: bool
     success: Condition | None
     steady: bool
 
@@ -137,6 +139,9 @@ class View:
             scope: With `job`, or `jobs`, and what else the templates name.
             state: The normal state of the job; None for a view that is of no job in particular.
         """
+        own = self.words.shown(state) if self.own_words and state is not None else None
+        if own is not None:
+            scope = {**scope, "job": replace(scope["job"], status=own)}
         headers, body = rendered_headers(self.headers, scope), _chosen(self.variants[state], scope).render(scope)
         status = self.status(state, scope)
         headers += (_FAILED_HEADERS.value(scope) or {}).items() if self.failed_http else ()
