@@ -21,15 +21,20 @@ def asked(contract: Contract) -> set[str]:
     return contract.operations.keys() - streams
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+#: A small contract of several hosts, with results that fail by status.
+APIS = Path(__file__).parent / "apis"
+
+
+@pytest.mark.parametrize("name", [*PROVIDERS, "twostep"])
 def test_a_stand_in_keeps_to_its_document(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Whatever is sent to a stand-in, valid or not, its answers are those that its document promises."""
-    with serve(name, speed=10_000) as server:
+    with serve(name, paths=[APIS], speed=10_000) as server:
         contract = server.provider(name).contract
         server.provider(name).accounts.of_key("key").ledger.balance = 10**9
+        (scheme,) = {security.scheme for security in contract.securities[:1]}
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "run", str(contract.folder / "openapi.yaml")),
-            *("--url", server.url_of(name), "--header", "Authorization: Bearer key", "--checks", "all"),
+            *("--url", server.url_of(name), "--header", f"Authorization: {scheme} key", "--checks", "all"),
             *(
                 "--max-examples",
                 str(settings().max_examples // 10),

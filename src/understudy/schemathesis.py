@@ -2,9 +2,10 @@
 
     SCHEMATHESIS_HOOKS=understudy.schemathesis st run contracts/acme/openapi.yaml --url http://127.0.0.1:4010/acme
 
-An error inside HTTP 200 gets the status that it stands for. Streams that do not end are left out. Three things are no
-failure: a refusal that the contract answers with a 5xx, bad input at a create that validates late, and good data that
-is refused because there is no such thing, or no money for it.
+Operations of other hosts are asked for at those. An error inside HTTP 200 gets the status that it stands for. Streams
+that do not end are left out. Some things are no failure: a refusal that the contract answers with a 5xx, bad input at a
+create that validates late, good data that is refused because there is no such thing, or no money for it, a status that
+tells of a job, and a method that another path takes.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from urllib.request import url2pathname
 
 import schemathesis
 from schemathesis.core.failures import AcceptedNegativeData, Failure, ServerError
-from schemathesis.openapi.checks import RejectedPositiveData
+from schemathesis.openapi.checks import RejectedPositiveData, UnsupportedMethodResponse
 from schemathesis.transport.requests import REQUESTS_TRANSPORT
 
 from understudy.contract.build import load_contract
 from understudy.contract.catalogue import ErrorRule
 from understudy.contract.model import Contract
+from understudy.probes import views_of
+from understudy.reach import host_of
 
 Case = schemathesis.Case[Any]
 
@@ -55,15 +58,21 @@ def filter_failure(
 ) -> bool:
     """Say whether a failure is one, by the contract."""
     rule = _error(case, response)
-    if isinstance(failure, ServerError):
-        return rule is None or rule.name == "serverError"
-    if isinstance(failure, RejectedPositiveData):
-        return rule is None or rule.name not in _BESIDE_THE_DATA
+    if isinstance(failure, UnsupportedMethodResponse):
+        return not _leads_elsewhere(case, response)
+    if isinstance(failure, ServerError | RejectedPositiveData):
+        if rule is None:
+            return not _tells_of_a_job(case, response)
+        return rule.name == "serverError" if isinstance(failure, ServerError) else rule.name not in _BESIDE_THE_DATA
     return not (isinstance(failure, AcceptedNegativeData) and _validates_late(case))
 
 
 def _sent(case: Case, **more: Any) -> schemathesis.Response:
-    """Send a request; an error inside HTTP 200 gets its status."""
+    """Send a request to the host that it is for; an error inside HTTP 200 gets its status."""
+    main, server = _contract(case).servers[0], _contract(case).operations[_operation(case)].server
+    if host_of(server) != host_of(main):  # a server that stands in for all of them has the others by their names
+        root = urlsplit(more.get("base_url") or case.operation.schema.get_base_url())
+        more["base_url"] = f"{root.scheme}://{root.netloc}/{host_of(server)}{urlsplit(server).path}"
     response = _send(case, **more)
     rule = _error(case, response) if response.status_code == 200 else None
     if rule is not None:
@@ -88,6 +97,20 @@ def _error(case: Case, response: schemathesis.Response) -> ErrorRule | None:
         return None
     status = 200 if "body" in job_type.errors.transports else response.status_code
     return job_type.errors.recognise(operation, status, body).rule
+
+
+def _leads_elsewhere(case: Case, response: schemathesis.Response) -> bool:
+    """Say whether another path, with a parameter that spans segments, takes what this one does not."""
+    path = urlsplit(str(response.request.url)).path
+    root = urlsplit(case.operation.schema.get_base_url()).path.rstrip("/")
+    routed = _contract(case).router.find(str(response.request.method), path.removeprefix(root))
+    return routed is not None and routed.operation is not None
+
+
+def _tells_of_a_job(case: Case, response: schemathesis.Response) -> bool:
+    """Say whether a status is that of a job's result, or of a job that cannot be cancelled any more."""
+    views = views_of(_contract(case).job_type_of(_operation(case)))
+    return any(name == _operation(case) and response.status_code in view.statuses for name, view in views)
 
 
 def _validates_late(case: Case) -> bool:
