@@ -83,6 +83,15 @@ def test_a_signature_is_said_to_be_right_only_where_there_is_one(page: tuple[str
     assert text.count("it is not signed") == 1
 
 
+def test_a_model_that_the_path_names_is_the_one_of_its_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A create with the model in its path is shown with the model that the document gives as an example."""
+    demo.run(tmp_path, providers=[str(Path(__file__).parent / "apis/contracts/twostep")])
+
+    assert "client    POST /acme/photo/fast 200" in capsys.readouterr().out
+
+
 def test_a_contract_without_an_example_cannot_be_shown(tmp_path: Path) -> None:
     """A provider whose create has no example request is named, with what to do."""
     folder = tmp_path / "contracts" / "plain"

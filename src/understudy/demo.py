@@ -16,6 +16,7 @@ from understudy.fake import Fake
 from understudy.folders import provider_names
 from understudy.journal import Exchange, described, short
 from understudy.lifecycle import Job, Json
+from understudy.probes import sample_parameters
 from understudy.receiver import Receiver
 from understudy.wire import RequestView
 
@@ -142,11 +143,12 @@ def _sample(fake: Fake) -> _Sample:
     """Return the first example that the contract has for a create."""
     contract = fake.contract
     create = contract.job_type.creates[0]
-    examples = contract.operations[create.operations[0]].examples
+    operation = contract.operations[create.operations[0]]
+    examples = operation.examples
     if not examples:
         raise UsageError(f"{contract.name} has no example request: give its create operation a named example")
     body = next(iter(examples.values()))
-    scope: dict[str, Any] = {"request": RequestView(body, {}, {}, {})}
+    scope: dict[str, Any] = {"request": RequestView(body, {}, {}, sample_parameters(contract, operation)["path"])}
     given = first_value(create.input, scope)
     whole = any(isinstance(item, Expression) and not item.pointer for item in create.input)
     sent = {key: value for key, value in given.items() if not (whole and key in create.claims)}
