@@ -181,6 +181,16 @@ def test_a_model_that_the_path_names_can_have_a_path_of_its_own():
         assert client.submit({"prompt": "a", "quality": 11}, model="acme/photo/fast").id
 
 
+def test_a_path_that_takes_all_others_tells_nothing():
+    """Whose path it may be that nobody answers to is not said by one that fits whatever there is."""
+    with serve("twostep", "longrunning", paths=[APIS]) as server:
+        for path, hint in (
+            ("v1/operations:fetch", "It is a path of longrunning: put /longrunning before it."),
+            ("towstep/acme/photo", 'did you mean "twostep"?'),
+        ):
+            assert hint in httpx.post(f"{server.url}/{path}", json={}, trust_env=False).json()["detail"]
+
+
 def test_a_job_without_its_links_cannot_be_asked_for():
     """Where only a link tells the whole path, a client says what it lacks."""
     with fake_of("twostep") as fake:

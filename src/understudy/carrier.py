@@ -157,11 +157,9 @@ class Carrier:
 
     def _nobodys(self, request: Request) -> Reply:
         urls = {role.name: f"{self._addresses.url}/{role.name}{role.base_path}" for role in self._roster}
-        owners = [
-            role.name
-            for role in self._roster
-            if role.provider.contract.router.find(request.method, request.path) is not None
-        ]
+        found = {role.name: role.provider.contract.router.find(request.method, request.path) for role in self._roster}
+        # a parameter that spans segments takes the paths of all others as well: that tells nothing
+        owners = [name for name, routed in found.items() if routed and not any("/" in x for x in routed.path.values())]
         first = request.path.strip("/").partition("/")[0]
         hint = (
             f"It is a path of {' and '.join(owners)}: put /{owners[0]} before it."
@@ -179,10 +177,8 @@ class Carrier:
         request.body = await _body(receive)
         provider = role.provider
         outcome: Outcome
-        if (
-            request.method in ("GET", "HEAD")
-            and provider.contract.router.find(request.method, request.path, request.host) is None
-        ):
+        routed = provider.contract.router.find(request.method, request.path, request.host)
+        if request.method in ("GET", "HEAD") and (routed is None or routed.operation is None):
             async with self._drawing:  # it may be a file, and drawing one takes its time
                 outcome = await anyio.to_thread.run_sync(provider.handle, request, abandon_on_cancel=True)
         else:
