@@ -120,7 +120,7 @@ def test_a_reset_forgets(live: LiveServer, admin: httpx.Client, capsys: pytest.C
     for name in PROVIDERS:
         make(admin, live.url_of(name), name)
     assert admin.post("/reset?provider=kie").json() == {"reset": ["kie"]}
-    assert [job["provider"] for job in admin.get("/jobs").json()["jobs"]] == ["oxen", "replicate", "shortapi"]
+    assert [job["provider"] for job in admin.get("/jobs").json()["jobs"]] == ["fal", "oxen", "replicate", "shortapi"]
     assert admin.post("/reset").json() == {"reset": list(PROVIDERS)}
     assert admin.get("/jobs").json()["jobs"] == []
 

@@ -150,10 +150,8 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_banner_says_where(tmp_path: Path) -> None:
     """The banner has the base URL of each provider, the result files, the page, the keys and the scenario."""
     with served("--scenario", "errors-as-http", "--asset-port", "0") as server:
-        assert (
-            f"  kie        {server.url}/kie\n  oxen       {server.url}/oxen\n  replicate  {server.url}/replicate/v1\n"
-            in server.banner
-        )
+        names = "".join(f"  {name:<9}  {server.url}/{name}\n" for name in ("fal", "kie", "oxen"))
+        assert f"{names}  replicate  {server.url}/replicate/v1\n" in server.banner
         assert "  files      http://127.0.0.1:" in server.banner
         assert f"  admin      {server.url}/__admin/\n" in server.banner
         assert "  key        any, each is an account of its own\n" in server.banner

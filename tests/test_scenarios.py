@@ -183,14 +183,14 @@ class Scene:
 
 
 def test_mode_1_the_id_is_where_it_is() -> None:
-    """One provider alone tells the id at the top of its answer."""
+    """Two providers alone tell the id at the top of their answer, and not by the same name."""
     at_top = []
     for provider in PROVIDERS:
         body = Scene(provider, "as-usual").create().json()
-        if {"id", "job_id", "taskId", "task_id"} & set(body):
+        if {"id", "job_id", "taskId", "task_id", "request_id"} & set(body):
             at_top.append(provider)
         assert STORIES[provider].id_of(body)
-    assert at_top == ["replicate"]
+    assert at_top == ["fal", "replicate"]
 
 
 def test_modes_2_and_3_errors_come_in_the_body_or_by_status() -> None:
@@ -203,7 +203,8 @@ def test_modes_2_and_3_errors_come_in_the_body_or_by_status() -> None:
 
 def test_mode_4_a_job_begins_by_waiting() -> None:
     """The first state is not the running one."""
-    kie, oxen, replicate, short = (Scene(provider, "as-usual") for provider in PROVIDERS)
+    fal, kie, oxen, replicate, short = (Scene(provider, "as-usual") for provider in PROVIDERS)
+    assert fal.read(fal.job())["status"] == "IN_QUEUE"
     assert kie.read(kie.job())["data"]["state"] == "waiting"
     assert oxen.read(oxen.job())["status"] == "queued"
     assert replicate.read(replicate.job())["status"] == "starting"

@@ -93,8 +93,8 @@ def test_keys_do_not_meet(live: LiveServer, http: httpx.Client) -> None:
 def test_scenario_and_errors_go_to_those_that_have_them(http: httpx.Client) -> None:
     """A scenario and an error transport apply to the providers that have them, and the others play as usual."""
     with serve(scenario="errors-as-http", errors="http") as server:
-        assert [role.scenario for role in server.roster] == ["errors-as-http", None, None, "errors-as-http"]
-        assert [role.errors for role in server.roster] == ["http", "http", "http", "http"]
+        assert [role.scenario for role in server.roster] == [None, "errors-as-http", None, None, "errors-as-http"]
+        assert [role.errors for role in server.roster] == ["http"] * 5
         assert http.get(f"{server.url_of('kie')}/api/v1/chat/credit").status_code == 401
 
 
