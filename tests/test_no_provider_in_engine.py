@@ -42,7 +42,6 @@ APART = {
     "get": "a method of HTTP; a link to a job at some providers",
     "fail": "the option --fail-on of the command line; a word for a state at some providers",
     "results": "a member of SARIF; what some providers call the jobs of a list",
-    "stream": "the media type of server-sent events, and where a fault strikes; a link to them at some providers",
     "version": "the option --version of the command line; what some providers call a model",
     "webhook": "a word of the names in Standard Webhooks; where some providers are told the URL",
     "webhooks": "Standard Webhooks itself; a part of the path of some providers",
