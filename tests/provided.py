@@ -88,11 +88,8 @@ PROVIDED = {
         cancels="cancelGeneration",
     ),
     "replicate": Provided(
-        choices=(
-            ("black-forest-labs/flux-schnell", {**PROMPT, "output_format": "png"}, "0.003"),
-            ("google/nano-banana-pro", {**PROMPT, "output_format": "png"}, "0.15"),
-        ),
-        balance="0.5",
+        choices=(("black-forest-labs/flux-schnell", {**PROMPT, "output_format": "png"}, "0.003"),) * 2,
+        balance="0.02",
         timeline=steps(1, 6),
         errors={
             "rateLimited": "later",
