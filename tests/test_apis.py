@@ -15,7 +15,6 @@ from understudy import AsyncClient, Client, Fake, Job, JobFailed, Refused, Usage
 from understudy.check import check_provider
 from understudy.folders import find_provider
 from understudy.lifecycle import State
-from understudy.reader import Reader
 
 APIS = Path(__file__).parent / "apis"
 
@@ -207,11 +206,10 @@ def test_a_link_to_another_host_is_not_followed():
         assert client.status(job).state is State.RUNNING
 
 
-def test_a_link_tells_the_id():
-    """Where nothing else names the job, its id is taken from where it is to be asked for."""
+def test_a_header_tells_the_id():
+    """Where nothing else names the job, its id is taken from the address in a header."""
     with fake_of("location") as fake, Client(fake.contract, api_key="key", http=fake.client()) as client:
         assert submit(client, "location").id == next(iter(fake.jobs))
-        assert Reader(fake.contract).id_in({"status": "https://location.test/elsewhere"}) == ""
 
 
 # --- bodies that are no JSON ----------------------------------------------------------------------------------------

@@ -34,7 +34,6 @@ from understudy.probes import (
     told_by,
     views_of,
 )
-from understudy.reader import Reader
 from understudy.wire import RequestView
 
 
@@ -55,7 +54,6 @@ class Proof:
         self._job_type = job_type
         self._document = contract.document
         self._invisible = None if job_type.status is None else job_type.status.invisible_error
-        self._reader = Reader(contract)
         operation = contract.operations[job_type.creates[0].operations[0]]
         path = sample_parameters(contract, operation)["path"]
         self._request = RequestView(sample_body(contract, operation), {}, {}, path)
@@ -213,8 +211,7 @@ class Proof:
                 self._problem(_at(view), f"a client takes this of a job that is {job.state} for an error")
         read = view.read(body, scope)
         facts = facts_of(read.reading, self._job_type.outputs, prefixes(read.reading)[0])
-        named = facts.get("id") or self._reader.id_in(self._reader.links(scope))
-        lacks = set() if named == job.id else {"id"}
+        lacks = set() if facts.get("id") == job.id else {"id"}
         lacks |= set() if read.state is job.state else {"state"}
         lacks |= set() if self._same_result(facts, job) else {"result"}
         if job.error is not None and facts.get("error", JobError()).message != job.error.message:

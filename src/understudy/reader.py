@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from understudy.callback import verify
 from understudy.contract.codecs import parse_json
-from understudy.contract.expressions import Scope, first_value
+from understudy.contract.expressions import Scope
 from understudy.contract.frames import recognise
 from understudy.contract.model import Contract, JobType
 from understudy.contract.templates import Path, ReadError, Reading, fit
@@ -67,17 +66,6 @@ class Reader:
         parts = self._job_type.about_a_job.items()
         found = {name: part.link.render(scope) for name, part in parts if part.link is not None}
         return {name: link for name, link in found.items() if isinstance(link, str) and link}
-
-    def id_in(self, links: Mapping[str, str]) -> str:
-        """Return the id of the job that links are about, where it stands in the path of one; else nothing."""
-        for name, link in links.items():
-            part, address = self._job_type.about_a_job[name], urlsplit(link)
-            path = self._contract.operations[part.operation].values_in(address.path)
-            asked = RequestView(None, dict(parse_qsl(address.query)), {}, path)
-            found = first_value(part.id, {"request": asked})
-            if found is not None:
-                return str(found)
-        return ""
 
     def event(self, name: str, data: str, job: Job | None = None) -> Job | None:
         """Return the job that an event tells of, or None for an event of another kind.

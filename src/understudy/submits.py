@@ -136,7 +136,7 @@ class Submits(Talk):
         jobs = self.reader.jobs(read, view, scope)
         links = self.reader.links(scope)
         if links and len(jobs) == 1:
-            jobs = [replace(jobs[0], id=jobs[0].id or self.reader.id_in(links), links=links)]
+            jobs = [replace(jobs[0], links=links)]
         if not all(job.id or (create.sync is not None and is_whole(job)) for job in jobs):
             raise self._error(OutcomeUnknown, "the answer to the create shows no job", operation.id, answer=answer)
         return jobs

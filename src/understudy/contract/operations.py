@@ -109,11 +109,6 @@ class Operation:
             path = path.replace(f"{{{name}}}", quote(as_text(value), safe="/" if name in self.spanning else ""))
         return path
 
-    def values_in(self, path: str) -> dict[str, str]:
-        """Return the path parameters in a URL's path that ends as this one's does; none where it does not."""
-        match = re.search(f"{_pattern(self.path, self.spanning).pattern}$", path)
-        return {} if match is None else dict(zip(path_names(self.path), map(unquote, match.groups()), strict=True))
-
 
 @dataclass(frozen=True, slots=True)
 class Routed:
