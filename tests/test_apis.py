@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.clients import Driver
-from understudy import AsyncClient, Client, Fake, Job, JobFailed, Refused, UsageError, serve
+from understudy import AsyncClient, Client, Fake, Job, JobFailed, Refused, UnreadableReply, UsageError, serve
 from understudy.check import check_provider
 from understudy.folders import find_provider
 from understudy.lifecycle import State
@@ -21,6 +22,7 @@ APIS = Path(__file__).parent / "apis"
 #: What a create needs: the model, where it has one, and the input.
 GIVEN: dict[str, tuple[str | None, dict[str, Any]]] = {
     "binary": (None, {"prompt": "a lighthouse"}),
+    "fileid": (None, {"prompt": "a lighthouse"}),
     "lines": (None, {"requests": [{"custom_id": "item-0"}]}),
     "location": (None, {"prompt": "a lighthouse"}),
     "longrunning": ("publishers/acme/models/film", {"prompt": "a lighthouse"}),
@@ -210,6 +212,31 @@ def test_a_header_tells_the_id():
     """Where nothing else names the job, its id is taken from the address in a header."""
     with fake_of("location") as fake, Client(fake.contract, api_key="key", http=fake.client()) as client:
         assert submit(client, "location").id == next(iter(fake.jobs))
+
+
+def test_a_result_can_have_an_id_of_its_own():
+    """The status tells it at the end, it is asked for by that alone, and a status without it is not believed."""
+    with fake_of("fileid") as fake:
+        client = Client(fake.contract, api_key="key", http=fake.client(), clock=fake.clock)
+        job = submit(client, "fileid")
+        assert client.status(job).result_id is None
+        fake.wait_for(job.id)
+        told = client.status(job)
+        assert told.result_id not in (None, job.id)
+        with fake.client() as http:
+            assert http.get("/files/retrieve", params={"file_id": job.id}).status_code == 404
+        assert client.result(told).outputs[0].url
+        with pytest.raises(UnreadableReply, match="the status tells no id of the result"):
+            client.result(job)
+
+
+def test_check_misses_the_id_of_a_result(tmp_path: Path) -> None:
+    """Where no status tells it, nobody could ask for the result."""
+    shutil.copytree(APIS, tmp_path, dirs_exist_ok=True)
+    document = tmp_path / "contracts/fileid/openapi.yaml"
+    document.write_text(document.read_text().replace("file_id: $job.resultId", "file_id: null"))
+    report = check_provider(find_provider("fileid", [tmp_path]))
+    assert "a client cannot get the id of the result of a job that is succeeded" in str(report.problems[0])
 
 
 # --- bodies that are no JSON ----------------------------------------------------------------------------------------

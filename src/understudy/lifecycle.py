@@ -100,6 +100,7 @@ class Job:
         request: The whole body as it was sent.
         result: The result as the provider shows it.
         outputs: The result files.
+        result_id: The id by which the result is asked for, where it has one of its own.
         error: Why it failed.
         progress: From 0 to 1.
         logs: Lines of text.
@@ -127,6 +128,7 @@ class Job:
     request: Json = None
     result: Json = None
     outputs: Sequence[Output] = ()
+    result_id: str | None = None
     error: JobError | None = None
     progress: float | None = None
     logs: Sequence[str] = ()

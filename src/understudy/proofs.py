@@ -123,6 +123,8 @@ class Proof:
             job.ended_at = job.updated_at = MADE + 13
             job.duration_seconds = 13
         if state is State.SUCCEEDED:
+            if job_type.result is not None and job_type.result.minted is not None:
+                job.result_id = mint(job_type.result.minted, random.Random(0))
             url = "https://example.com/0.png"
             job.outputs = (Output(url, b"picture", 0, "image/png", "png", 1024, 1024),)
             job.result = job_type.outputs.render({"job": job}) if job_type.outputs is not None else None
@@ -164,7 +166,14 @@ class Proof:
                 job = self.job(one, view)
                 body = self._held_to_schemas(view, operations, one, job)
                 lacks = self._lacks(view, operations, body, job)
-                wanted = {"id": id, "state": state, "result": result, "error message": result}
+                told = self._job_type.status is not None and view is self._job_type.status.reply
+                wanted = {
+                    "id": id,
+                    "state": state,
+                    "result": result,
+                    "error message": result,
+                    "id of the result": told,
+                }
                 for what in (what for what, wants in wanted.items() if wants and what in lacks):
                     self._problem(at, f"a client cannot get the {what} of a job that is {one} from this")
             carried |= {told_by(name) for name in view.fields(one)}
@@ -214,6 +223,7 @@ class Proof:
         lacks = set() if facts.get("id") == job.id else {"id"}
         lacks |= set() if read.state is job.state else {"state"}
         lacks |= set() if self._same_result(facts, job) else {"result"}
+        lacks |= set() if facts.get("result_id") == job.result_id else {"id of the result"}
         if job.error is not None and facts.get("error", JobError()).message != job.error.message:
             lacks.add("error message")
         return lacks

@@ -304,7 +304,7 @@ class Provider:
     def _play_of(self, part: str, call: Call) -> Play | None:
         """Return the job that a request is about, where it names one that there is."""
         about = call.job_type.about_a_job.get(part)
-        play = None if about is None else self.plays.get(str(call.value(about.id)))
+        play = None if about is None else self.plays.asked_for(about, str(call.value(about.id)))
         return play if play is not None and play.account is call.account else None
 
     def _limit(self, account: Account, operation: Operation, story: Scenario | None) -> None:

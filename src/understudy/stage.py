@@ -148,6 +148,9 @@ class Stage:
                 output = replace(output, url=moved(url, play.asset_url))
             outputs.append(output)
         job.outputs = tuple(outputs)
+        result = play.job_type.result
+        if result is not None and result.minted is not None:
+            job.result_id = mint(result.minted, random.Random(job.id))
         if play.job_type.outputs is not None:
             job.result = play.job_type.outputs.render({"job": job})
 

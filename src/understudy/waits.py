@@ -172,7 +172,12 @@ class Waits(Talk):
         operation, request = self.contract.operations[part.operation], Draft()
         if not job.id:
             raise UsageError(f"the job has no id, so {operation.id} cannot ask for it")
-        request.put(part.id, job.id, f"{operation.id} has no place for an id")
+        named: str | None = job.id
+        if isinstance(part, Result) and part.minted is not None:
+            named = job.result_id
+            if named is None:
+                raise self._error(UnreadableReply, "the status tells no id of the result", operation.id, job=job)
+        request.put(part.id, named, f"{operation.id} has no place for an id")
         try:
             link = (job.links or {}).get(name)
             answer: Answer = yield self._writer.send(operation, request, patience, link=link)

@@ -245,6 +245,7 @@ class _JobTypeBuilder(Compiler):
             operation=self._operation(node["operation"], (*at, "operation")),
             id=self.place(node["id"], (*at, "id")),
             link=self._link(node, at),
+            minted=node.get("resultId"),
             reply=self._view(node["reply"], (*at, "reply"), of_failures=True),
         )
 

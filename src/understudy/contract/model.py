@@ -81,11 +81,12 @@ class Status(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The operation that gives what came of a job, where the status does not."""
+    """The operation that gives what came of a job; with `minted`, by an id of its own, which the status tells."""
 
     operation: str
     id: Place
     link: Template | None
+    minted: str | None
     reply: View
 
 

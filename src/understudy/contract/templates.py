@@ -268,6 +268,7 @@ class Either:
 _NUMBER = (int, float)
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "id": ((str,), "text"),
+    "resultId": ((str,), "text"),
     "model": ((str,), "text"),
     "input": ((dict,), "an object"),
     "progress": (_NUMBER, "a number"),
