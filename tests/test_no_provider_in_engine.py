@@ -41,6 +41,7 @@ APART = {
     "stream": "a stream of events; a part of the path of some providers",
     "get": "a method of HTTP; a link to a job at some providers",
     "fail": "the option --fail-on of the command line; a word for a state at some providers",
+    "level": "a member of SARIF; a field of the logs at some providers",
     "results": "a member of SARIF; what some providers call the jobs of a list",
     "version": "the option --version of the command line; what some providers call a model",
     "webhook": "a word of the names in Standard Webhooks; where some providers are told the URL",

@@ -184,7 +184,9 @@ def over_the_wire(shape: Shape, state: State, shown: list[Job]) -> tuple[State |
         return None, reading, {}
     rendered = shape.how.render(scope, shape.variant(state))
     body = parse_json(dump_json(rendered.body))
-    known = {"statusCode": rendered.status, "response": {"body": body}, "job": {"input": shown[0].input}}
+    headers = {name.lower(): value for name, value in rendered.headers}
+    answer = {"body": body, "header": headers}
+    known = {"statusCode": rendered.status, "response": answer, "job": {"input": shown[0].input}}
     found = shape.how.read(body, known)
     return found.state, found.reading, known
 
