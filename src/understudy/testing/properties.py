@@ -94,7 +94,7 @@ def _paced(run: Run) -> str | None:
     began = next((entry.at for entry in run.creates if entry.jobs), run.began)
     told = [entry.at for entry in run.journal if isinstance(entry, Attempt)]
     for before, after in pairwise(run.polls):
-        seconds = _pace(run, before.at - began)
+        seconds = _pace(run, before.at - began - _TOLERANCE_SECONDS)  # its clock began when the answer was there
         was_told = any(before.at <= at <= after.at for at in told)  # who was called back may ask at once
         if after.at - before.at < seconds * _PACE_SHARE - 0.001 and not was_told:
             when = f"{before.at - began:.0f} seconds after the create"
