@@ -236,7 +236,9 @@ def test_check_misses_the_id_of_a_result(tmp_path: Path) -> None:
     document = tmp_path / "contracts/fileid/openapi.yaml"
     document.write_text(document.read_text().replace("file_id: $job.resultId", "file_id: null"))
     report = check_provider(find_provider("fileid", [tmp_path]))
-    assert "a client cannot get the id of the result of a job that is succeeded" in str(report.problems[0])
+    assert "a client cannot get the id of the result of a job that is succeeded" in " ".join(
+        problem.text for problem in report.problems
+    )
 
 
 # --- bodies that are no JSON ----------------------------------------------------------------------------------------

@@ -174,6 +174,25 @@ def test_a_scenario_chooses_its_creates(contract: Contract, tmp_path: Path, scen
 # Pictures
 
 
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [
+        ("1024*512", (1024, 512)),
+        ("640x480", (640, 480)),
+        ("640 \u00d7 480", (640, 480)),
+        ({"width": 300, "height": 200}, (300, 200)),
+        ("0x999999", (1, 8192)),
+        ("square_hd", (1024, 1024)),
+        (None, (1024, 1024)),
+    ],
+)
+def test_a_size_in_pixels_is_kept(contract: Contract, tmp_path: Path, size: Any, sides: tuple[int, int]) -> None:
+    """As providers write it, or as an object; what is no size leaves the picture as it is otherwise."""
+    write(tmp_path / "behaviour.yaml", {"pictures": {"size": "$job.input#/size"}})
+    made = load_behaviour(tmp_path, contract).pictures.of(Job(id="a", input={"size": size}))
+    assert (made.width, made.height) == sides
+
+
 def test_pictures_follow_the_input(contract: Contract, tmp_path: Path) -> None:
     """Format, shape, size, text and number of the pictures are where the behaviour file says."""
     pictures = {

@@ -25,7 +25,7 @@ from understudy.contract.codecs import (
 )
 from understudy.contract.conditions import same
 
-ARGUMENTS = {"default": '{"a": [1]}', "head": "2", "preference": '"wait"'}
+ARGUMENTS = {"default": '{"a": [1]}', "head": "2", "preference": '"wait"', "after": '"whsec_"'}
 
 whole_seconds = st.integers(0, 2**33)  # until the year 2242; later a float holds no milliseconds
 
@@ -44,7 +44,7 @@ DOMAINS: dict[str, st.SearchStrategy[Any]] = {
     "omit": json_values,
     "default": json_values.filter(lambda value: value != {"a": [1]}),
 }
-WRITE_ONLY = {"sha256hex", "whsec", "head", "preference"}
+WRITE_ONLY = {"sha256hex", "whsec", "head", "preference", "after"}
 
 codecs = st.sampled_from(sorted(CODECS)).map(lambda name: find_codec(name, ARGUMENTS.get(name)))
 
@@ -103,6 +103,8 @@ def test_a_value_that_a_codec_cannot_take_is_a_codec_error(codec: Any, value: An
         ("preference", "wait=a while", "a while"),
         ("preference", "wait", None),
         ("preference", "respond-async", None),
+        ("after", "whsec_abc", "abc"),
+        ("after", "abc_whsec_", "abc_whsec_"),
     ],
 )
 def test_what_a_codec_renders(name: str, value: Any, wire: Any):
@@ -171,8 +173,8 @@ def test_what_a_codec_does_not_render(name: str, value: Any):
         ("default", "nothing", 'the argument of "default" must be JSON, not nothing'),
         ("head", "0", 'the argument of "head" must be a whole number above 0'),
         ("head", "true", 'the argument of "head" must be a whole number above 0'),
-        ("preference", "5", 'the argument of "preference" must be a name in quotes'),
-        ("preference", '""', 'the argument of "preference" must be a name in quotes'),
+        ("preference", "5", 'the argument of "preference" must be text in quotes'),
+        ("preference", '""', 'the argument of "preference" must be text in quotes'),
     ],
 )
 def test_a_codec_that_is_written_wrong_is_named(name: str, argument: str | None, text: str):

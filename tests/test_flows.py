@@ -247,7 +247,7 @@ def test_a_cancel_may_be_refused_by_a_status_of_its_own(tmp_path: Any) -> None:
             lambda: Player().submit(reply(HTML, 502)),
             "the create failed, and a job may have been made\n"
             "  in createTask\n"
-            "  got: HTTP 502\n"
+            '  got: HTTP 502 · "<html>Bad gateway</html>"\n'
             "  The fault is the provider's. "
             "A job may exist and may have been charged: look at the provider's log before you repeat the request.",
         ),
@@ -255,7 +255,7 @@ def test_a_cancel_may_be_refused_by_a_status_of_its_own(tmp_path: Any) -> None:
             lambda: Player().submit(reply({"code": 200, "data": {"taskId": 7}})),
             "the answer to the create cannot be read: text for $job.id is expected at /\n"
             "  in createTask\n"
-            "  got: HTTP 200\n"
+            '  got: HTTP 200 · "{"code": 200, "data": {"taskId": 7}}"\n'
             "  The fault is the provider's. "
             "A job may exist and may have been charged: look at the provider's log before you repeat the request.",
         ),

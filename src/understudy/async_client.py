@@ -32,6 +32,7 @@ class AsyncClient(ClientBase):
         api_key: The key.
         base_url: Where the provider is, instead of its own servers.
         http: An httpx.AsyncClient to send with; a new one by default.
+        parameters: What parameters of path, query or headers are in every request that has them, by name.
         clock: By which it waits; the machine's by default.
         paths: Folders with `contracts/` to look in before the working directory.
     """
@@ -43,10 +44,11 @@ class AsyncClient(ClientBase):
         api_key: str,
         base_url: str | None = None,
         http: httpx.AsyncClient | None = None,
+        parameters: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         paths: Iterable[Path] = (),
     ) -> None:
-        super().__init__(provider, api_key=api_key, base_url=base_url, clock=clock, paths=paths)
+        super().__init__(provider, api_key=api_key, base_url=base_url, parameters=parameters, clock=clock, paths=paths)
         self._own = http is None
         self._http = http if http is not None else httpx.AsyncClient()
 

@@ -14,8 +14,11 @@ from understudy.contract.loader import Document, load
 from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
 from understudy.lifecycle import Job, State, Step, Timeline
-from understudy.media import Picture, picture
+from understudy.media import Picture, picture, sized
 from understudy.scenario import Reader, RetryAfter, Scenario, Scenarios
+
+# A size in pixels, as providers write it.
+_SIZE = re.compile(r"([0-9]{1,6}) ?[x*\u00d7] ?([0-9]{1,6})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Pictures:
     """What result files look like; each place is an expression over `$job`."""
 
     format: Place
+    size: Place
     aspect_ratio: Place
     aspect_ratios: Mapping[str, str]
     resolution: Place
@@ -33,13 +37,20 @@ class Pictures:
     def of(self, job: Job) -> Picture:
         """Return the picture of a job."""
         scope: Scope = {"job": job}
+        format, text = str(first_value(self.format, scope) or "png"), str(first_value(self.text, scope) or "")
+        size = first_value(self.size, scope)
+        if isinstance(size, Mapping):
+            size = f"{size.get('width')}x{size.get('height')}"
+        sides = _SIZE.fullmatch(str(size))
+        if sides is not None:
+            return sized(int(sides[1]), int(sides[2]), format=format, text=text)
         resolution = str(first_value(self.resolution, scope))
         ratio = str(first_value(self.aspect_ratio, scope) or "1:1")
         return picture(
             aspect_ratio=self.aspect_ratios.get(ratio, ratio),
             side=self.sides.get(resolution, 1024),
-            format=str(first_value(self.format, scope) or "png"),
-            text=str(first_value(self.text, scope) or ""),
+            format=format,
+            text=text,
         )
 
     def count_of(self, job: Job) -> int:
@@ -156,6 +167,7 @@ class _Reader(Reader):
 
         return Pictures(
             format=place("format"),
+            size=place("size"),
             aspect_ratio=place("aspectRatio"),
             resolution=place("resolution"),
             aspect_ratios=node.get("aspectRatios", {}),

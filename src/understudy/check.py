@@ -21,6 +21,7 @@ from understudy.playback import Playback, play
 from understudy.probes import sample_body, sample_parameters
 from understudy.proofs import Proof
 from understudy.rehearsal import rehearse
+from understudy.walk import walk
 
 #: The formats in which it is told what was found.
 FORMATS = ("text", "json", *WRITERS)
@@ -205,6 +206,8 @@ def _play(
         return
     given = {**sample_parameters(contract, operation), **({} if body is None else {"body": body})}
     rehearse(contract, behaviour, given, fake)
+    if not any(document.problems for document in fake.values()):  # or the same would be said once more
+        walk(contract, behaviour)
 
 
 def _added(playback: Playback) -> str:

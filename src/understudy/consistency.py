@@ -20,6 +20,7 @@ from understudy.contract.signs import SIGNS
 from understudy.contract.validation import SchemaCheck
 from understudy.errors import Problem, suggestion
 from understudy.lifecycle import Json, State
+from understudy.mint import wrong_pieces
 from understudy.probes import operation_node, properties_of, resolved
 
 At = tuple[str | int, ...]
@@ -56,6 +57,9 @@ def check_contract(contract: Contract) -> None:
     """Note each name in `x-jobs` that the document does not bear out."""
     for job_type in contract.job_types.values():
         check_names(contract, job_type, contract.document, ("x-jobs", job_type.name))
+        for piece in wrong_pieces(job_type.id):
+            text = f"{piece} is no kind of id: there is {{hex:20}}, {{digits:15}}, {{base32:26}}, {{uuid}}"
+            contract.document.problem(("x-jobs", job_type.name, "id"), text)
 
 
 def check_extensions(document: Document) -> None:
@@ -322,6 +326,7 @@ def check_recording(contract: Contract, behaviour: Behaviour, document: Document
         if "request" in exchange:
             place: At = ("exchanges", index, "request", "operation")
             named.append((place, "operation", exchange["request"]["operation"], contract.operations))
+            _check_segments(contract, document, exchange["request"], ("exchanges", index, "request", "path"))
     for at, kind, name, valid in named:
         if name not in valid:
             document.problem(at, f'there is no {kind} "{name}"; {suggestion(name, valid)}')
@@ -334,6 +339,17 @@ def check_recording(contract: Contract, behaviour: Behaviour, document: Document
                     ("elided", index, "at"), f'"{entry["at"]}" leads nowhere: no "{part}"; {suggestion(part, names)}'
                 )
                 break
+
+
+def _check_segments(contract: Contract, document: Document, request: Json, at: At) -> None:
+    """Note a value with a slash in a parameter of one segment: a client that writes it as it is leads elsewhere."""
+    operation = contract.operations.get(request["operation"])
+    for name, value in request.get("path", {}).items():
+        if operation is not None and "/" in str(value) and name not in operation.spanning:
+            text = (
+                f'"{value}" has a slash, and {{{name}}} in {operation.path} is one segment: give it `x-segments: many`'
+            )
+            document.problem((*at, name), text)
 
 
 def _step(node: Json, part: str) -> tuple[list[str], Json]:

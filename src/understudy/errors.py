@@ -34,6 +34,9 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
     slips = [option for option in options if _is_slip(text, option)]
     if slips:
         return min(slips, key=lambda option: abs(len(option) - len(text)))
+    begun = [option for option in options if len(text) > 3 and option.lower().startswith(text.lower())]
+    if begun:
+        return min(begun, key=len)
     found = difflib.get_close_matches(text, options, n=1, cutoff=0.5)
     return found[0] if found else None
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from understudy.bodies import encode_body
 from understudy.contract.codecs import CodecError, as_text, parse_json
-from understudy.contract.expressions import Expression, Place
+from understudy.contract.expressions import Expression, Place, placed
 from understudy.contract.loader import index_of
 from understudy.contract.model import Contract
 from understudy.contract.operations import Operation, key_headers, key_parameters, path_names
@@ -137,11 +137,15 @@ class Writer:
         contract: The provider's contract.
         api_key: The key.
         base_url: Where the provider is, instead of its own servers.
+        parameters: What parameters are in every request that has them, by name.
     """
 
-    def __init__(self, contract: Contract, api_key: str, base_url: str | None) -> None:
+    def __init__(
+        self, contract: Contract, api_key: str, base_url: str | None, parameters: Mapping[str, str] | None = None
+    ) -> None:
         self._contract = contract
         self._api_key = api_key
+        self._parameters = parameters or {}
         self._base_url = None if base_url is None else base_url.rstrip("/")
 
     def send(
@@ -165,9 +169,9 @@ class Writer:
             UsageError: It has something in it that is no JSON, or no text, or lacks a part of its path.
         """
         keys = key_parameters(operation.security, self._api_key)
-        query = {**operation.constants("query"), **request.query, **keys}
+        query = {**operation.fixed("query", self._parameters), **request.query, **keys}
         key = key_headers(operation.security, self._api_key)
-        fixed = [(name, as_text(value)) for name, value in operation.constants("header").items()]
+        fixed = [(name, as_text(value)) for name, value in operation.fixed("header", self._parameters).items()]
         headers = [("accept", accept), *fixed, *key.items(), *request.headers]
         body = b""
         try:
@@ -186,13 +190,19 @@ class Writer:
         return Send(operation.method, url, tuple(headers), body, timeout_seconds, timeout_seconds)
 
     def _built(self, operation: Operation, path: Mapping[str, Json]) -> str:
-        missing = [name for name in path_names(operation.path) if name not in path]
-        if missing:
-            raise UsageError(
-                f"{operation.id} cannot be asked: nothing tells the {missing[0]} in {operation.path}\n"
-                "  do: ask with the job that the create returned, which knows the provider's link"
-            )
-        return (self._base_url or operation.server) + operation.path_with(path)
+        known = {**operation.fixed("path", self._parameters), **path}
+        missing = next((name for name in path_names(operation.path) if name not in known), None)
+        if missing is not None:
+            what = f"{operation.id} cannot be asked: nothing tells the {missing} in {operation.path}"
+            raise UsageError(f"{what}\n  do: {self._remedy(operation, missing)}")
+        return (self._base_url or operation.server) + operation.path_with(known)
+
+    def _remedy(self, operation: Operation, name: str) -> str:
+        for create in self._contract.job_type.creates:
+            if operation.id in create.operations:
+                is_model = name in placed(create.model, "path")
+                return "pass model=" if is_model else f'give the client parameters={{"{name}": …}}'
+        return f'ask with the job that the create returned, or give the client parameters={{"{name}": …}}'
 
     def _is_ours(self, url: str, *more: str) -> bool:
         """Say whether a URL leads to the provider, to which the key may be sent; or to one of these."""

@@ -97,8 +97,17 @@ def picture(*, aspect_ratio: str, side: int, format: str, text: str) -> Picture:
     area_side = min(max(side, _GRID), _LONGEST_SIDE)
     width, height = area_side * root, area_side / root
     scale = min(1.0, _LONGEST_SIDE / max(width, height))
-    known = format.lower() if format.lower() in _MEDIA_TYPES else "png"
-    return Picture(_on_grid(width * scale), _on_grid(height * scale), known, text)
+    return Picture(_on_grid(width * scale), _on_grid(height * scale), _known(format), text)
+
+
+def sized(width: int, height: int, *, format: str, text: str) -> Picture:
+    """Describe the picture of an asked size in pixels; a side that no picture can have is as near as one can."""
+    width, height = (min(max(side, 1), _LONGEST_SIDE) for side in (width, height))
+    return Picture(width, height, _known(format), text)
+
+
+def _known(format: str) -> str:
+    return format.lower() if format.lower() in _MEDIA_TYPES else "png"
 
 
 def draw(picture: Picture) -> bytes:

@@ -18,6 +18,11 @@ _MINT: dict[str, Callable[[random.Random, int], str]] = {
 }
 
 
+def wrong_pieces(pattern: str) -> list[str]:
+    """Return what stands in braces in a pattern and is no kind of id."""
+    return re.findall(r"\{[^{}]*\}", _PIECE.sub("", pattern))
+
+
 def mint(pattern: str, source: random.Random) -> str:
     """Return a new id.
 

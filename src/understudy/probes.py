@@ -51,8 +51,8 @@ def request_to(operation: Operation, given: Mapping[str, Json]) -> Request:
             key, which is sent unless told otherwise.
     """
     headers: dict[str, Json] = {name.lower(): value for name, value in key_headers(operation.security, API_KEY).items()}
-    headers.update((name.lower(), value) for name, value in operation.constants("header").items())
-    query: dict[str, Json] = {**operation.constants("query"), **key_parameters(operation.security, API_KEY)}
+    headers.update((name.lower(), value) for name, value in operation.fixed("header", {}).items())
+    query: dict[str, Json] = {**operation.fixed("query", {}), **key_parameters(operation.security, API_KEY)}
     body = b""
     if "body" in given:
         media_type = JSON if operation.body is None else operation.body.written_as

@@ -46,6 +46,7 @@ class ClientBase:
         *,
         api_key: str,
         base_url: str | None = None,
+        parameters: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         paths: Iterable[Path] = (),
     ) -> None:
@@ -54,7 +55,7 @@ class ClientBase:
         contract = provider if isinstance(provider, Contract) else load_provider(find_provider(provider, paths))[0]
         self.contract = contract
         self._clock = clock if clock is not None else SystemClock()
-        self._flows = Flows(contract, api_key=api_key, base_url=base_url)
+        self._flows = Flows(contract, api_key=api_key, base_url=base_url, parameters=parameters)
         self._built: tuple[Send, httpx.Request] | None = None
 
     def _read_callback(

@@ -57,7 +57,7 @@ class Submits(Talk):
             request.put(create.idempotency.key, str(uuid.uuid4()), f"{called.id} has no place for a key")
             timeout_seconds = min(timeout_seconds, create.idempotency.seconds)
         for place, value, name in (
-            (create.input, dict(input), "an input"),
+            (create.input, dict(input) if input or create.input else None, "an input"),
             (create.model, model, "a model"),
             (create.callback_url, callback_url, "a callback URL"),
             (create.number, count, "a count"),
@@ -143,7 +143,9 @@ class Submits(Talk):
 
     def _refused(self, operation: Operation, answer: Answer, found: Recognised) -> list[Job]:
         if found.rule is not None and found.rule.committed == "yes" and found.reading.get(("job", "id")):
-            return [Job(**facts_of(found.reading, self.job_type.outputs))]
+            facts = facts_of(found.reading, self.job_type.outputs)
+            state = self.job_type.words.state_named(facts.get("status")) or State.QUEUED
+            return [Job(**{**facts, "state": state})]
         if found.rule is not None:
             certain = found.rule.committed == "no"
         else:  # no rule of the contract: a 4xx is a refusal by HTTP's own words, but for 408

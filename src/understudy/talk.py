@@ -13,10 +13,13 @@ from understudy.contract.catalogue import ErrorRule, Recognised
 from understudy.contract.model import Contract, JobType
 from understudy.contract.operations import Operation
 from understudy.contract.views import View
-from understudy.errors import ClientError
+from understudy.errors import ClientError, OutcomeUnknown
 from understudy.exchange import Answer, Writer, retry_after, succeeded
 from understudy.lifecycle import Job, Json, State
 from understudy.reader import Reader
+
+# So much of an answer is shown that nothing in the contract knows.
+_SHOWN_BYTES = 200
 
 Now = Callable[[], float]
 
@@ -28,13 +31,21 @@ class Talk:
         contract: The provider's contract.
         api_key: The key.
         base_url: Where the provider is, instead of its own servers.
+        parameters: What parameters are in every request that has them, by name.
     """
 
-    def __init__(self, contract: Contract, *, api_key: str, base_url: str | None = None) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
         self.contract = contract
         self.job_type: JobType = contract.job_type
         self.reader = Reader(contract)
-        self._writer = Writer(contract, api_key, base_url)
+        self._writer = Writer(contract, api_key, base_url, parameters)
 
     def _error_in(
         self, operation: Operation, answer: Answer, body: Json, scope: Mapping[str, Any], *views: View
@@ -71,6 +82,8 @@ class Talk:
         """Return an error with all that is known, and without the key: some providers repeat one that they refuse."""
         rule = found.rule if found is not None else None
         message = found.message if found is not None else None
+        if message is None and rule is None and answer is not None and issubclass(kind, OutcomeUnknown):
+            message = answer.body[:_SHOWN_BYTES].decode("utf-8", "replace") or None  # all that there is to go by
         return kind(
             what if cause is None else f"{what}: {self._writer.without_key(str(cause))}",
             operation=operation,

@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from understudy.contract.expressions import placed
 from understudy.contract.model import Ending, Result, Status
 from understudy.contract.templates import ReadError
 from understudy.contract.views import View
@@ -178,6 +179,9 @@ class Waits(Talk):
             if named is None:
                 raise self._error(UnreadableReply, "the status tells no id of the result", operation.id, job=job)
         request.put(part.id, named, f"{operation.id} has no place for an id")
+        group = next((group for group in self.job_type.creates if job.operation in group.operations), None)
+        if group is not None and job.model is not None:  # a path may have the model once more
+            request.path = {**dict.fromkeys(placed(group.model, "path"), job.model), **request.path}
         try:
             link = (job.links or {}).get(name)
             answer: Answer = yield self._writer.send(operation, request, patience, link=link)

@@ -222,6 +222,7 @@ _WITH_ARGUMENT: dict[str, Callable[[Json], Codec]] = {
     ),
     "head": lambda count: Codec("head", lambda text: "/".join(_as_text(text).split("/")[:count]), None, count),
     "preference": lambda name: Codec("preference", lambda header: _preference(header, name), None, name),
+    "after": lambda prefix: Codec("after", lambda text: _as_text(text).removeprefix(prefix), None, prefix),
 }
 
 #: Every codec's name.
@@ -250,6 +251,6 @@ def find_codec(name: str, argument: str | None) -> Codec:
         raise CodecError(f'the argument of "{name}" must be JSON, not {argument}') from None
     if name == "head" and not (type(value) is int and value > 0):
         raise CodecError('the argument of "head" must be a whole number above 0')
-    if name == "preference" and not (isinstance(value, str) and value):
-        raise CodecError('the argument of "preference" must be a name in quotes')
+    if name in ("preference", "after") and not (isinstance(value, str) and value):
+        raise CodecError(f'the argument of "{name}" must be text in quotes')
     return _WITH_ARGUMENT[name](value)

@@ -177,7 +177,8 @@ class Compiler:
 
     def headers(self, node: Json, at: At) -> tuple[tuple[str, Template], ...]:
         """Compile the templates of headers."""
-        return tuple((name, self.template(value, (*at, name))) for name, value in (node or {}).items())
+        own = {name: value for name, value in (node or {}).items() if name != "x-evidence"}
+        return tuple((name, self.template(value, (*at, name))) for name, value in own.items())
 
     def words(self, node: dict[str, Any], at: At) -> Words:
         """Compile the wire words of the states."""

@@ -230,6 +230,12 @@ def parse_place(texts: Json) -> Place:
     return tuple(parse_expression(item) if isinstance(item, str) and item.startswith("$") else item for item in items)
 
 
+def placed(place: Place, part: str) -> list[str]:
+    """Return the names of the parameters that a place is in, such as those of the `path` of a request."""
+    items = (item for item in place if isinstance(item, Expression) and item.root == "request")
+    return [item.path[1] for item in items if item.path[0] == part and len(item.path) > 1]
+
+
 def first_value(place: Place, scope: Scope) -> Json:
     """Return the first value that exists at a place, or None.
 

@@ -87,10 +87,16 @@ class Operation:
     responses: Mapping[str, Any]
     spanning: frozenset[str] = frozenset()
 
-    def constants(self, place: str) -> dict[str, Json]:
-        """Return the parameters of a place, `query` or `header`, that it needs and that can have but one value."""
-        needed = (entry for entry in self.parameters if entry.place == place and entry.constant is not None)
-        return {entry.name: entry.constant for entry in needed}
+    def fixed(self, place: str, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Return what parameters of a place have in every request.
+
+        Args:
+            place: `path`, `query` or `header`.
+            given: Values that are known beside those that can be but one.
+        """
+        own = [entry for entry in self.parameters if entry.place == place]
+        values = {entry.name: given.get(entry.name, entry.constant) for entry in own}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def route(self) -> str:
