@@ -200,6 +200,21 @@ def test_a_job_without_its_links_cannot_be_asked_for():
             client.status(Job(id=submit(client, "twostep").id))
 
 
+def test_what_a_path_lacks_can_be_given():
+    """A model is passed with the create; anything else that stands in every path is given to the client once."""
+    with fake_of("twostep") as fake:
+        client = Client(fake.contract, api_key="key", http=fake.client())
+        with pytest.raises(UsageError, match=r"nothing tells the app in /.app.\n  do: pass model="):
+            client.submit({"prompt": "a"})
+        known = {"owner": "acme", "alias": "photo"}
+        client = Client(fake.contract, api_key="key", http=fake.client(), parameters=known)
+        job = submit(client, "twostep")
+        assert client.status(Job(id=job.id)).state is State.QUEUED
+    with fake_of("longrunning") as fake:
+        client = Client(fake.contract, api_key="key", http=fake.client(), parameters={"model": "film"})
+        assert client.submit({"prompt": "a"}).id
+
+
 def test_a_link_to_another_host_is_not_followed():
     """The key goes to the provider alone: a link that leads away is as good as none."""
     with fake_of("location") as fake, Client(fake.contract, api_key="key", http=fake.client()) as client:

@@ -12,7 +12,7 @@ from understudy.clock import VirtualClock
 from understudy.contract.expressions import Expression, first_value
 from understudy.contract.model import Contract, Create
 from understudy.errors import ClockExhausted, Refused, UnderstudyError
-from understudy.exchange import Answer, Command, NoAnswer, Sleep
+from understudy.exchange import Answer, Command, Sleep
 from understudy.fake import API_KEY
 from understudy.flows import Flows
 from understudy.lifecycle import Job
@@ -26,11 +26,10 @@ T = TypeVar("T")
 
 def walk(contract: Contract, behaviour: Behaviour) -> None:
     """Have a job made by each way of making one; what a client meets is noted in the document of the contract."""
-    for name, job_type in contract.job_types.items():
-        if job_type is contract.job_type:  # a client means the first
-            for index, group in enumerate(job_type.creates):
-                for text in _Walk(contract, behaviour).take(group):
-                    contract.document.problem(("x-jobs", name, "create", index), text)
+    kind = contract.job_type  # which a client means
+    for index, group in enumerate(kind.creates):
+        for text in _Walk(contract, behaviour).take(group):
+            contract.document.problem(("x-jobs", kind.name, "create", index), text)
 
 
 @dataclass
@@ -48,8 +47,6 @@ class _Walk:
         """Return what a client meets that it should not."""
         operation = self.contract.operations[group.operations[0]]
         given, body = sample_parameters(self.contract, operation), sample_body(self.contract, operation)
-        if body is None and operation.body is not None:
-            return []  # no body is known that it takes, which is told elsewhere
         scope = {"request": RequestView(body, given["query"], given["headers"], given["path"])}
         known = {name: str(value) for part in given.values() for name, value in part.items()}
         flows = Flows(self.contract, api_key=API_KEY, parameters=known)
@@ -105,8 +102,7 @@ class _Walk:
                 while isinstance(outcome, Wait):
                     self._clock.sleep(outcome.until - self._clock.now())
                     outcome = outcome.resume()
-                if not isinstance(outcome, Reply):
-                    raise NoAnswer("the connection was cut", sent=True)
+                assert isinstance(outcome, Reply)  # nothing goes wrong in the usual story
                 answered = {name.lower(): value for name, value in outcome.headers}
                 result = Answer(outcome.status, answered, outcome.body, self._clock.now())
         except StopIteration as end:
