@@ -26,7 +26,7 @@ from understudy.probes import operation_node, properties_of, resolved
 At = tuple[str | int, ...]
 
 #: The extensions of OpenAPI that the format has.
-EXTENSIONS = ("x-evidence", "x-jobs", "x-segments")
+EXTENSIONS = ("x-evidence", "x-jobs", "x-key-pair", "x-segments")
 
 # Where a schema has others: under a key, in a list, under free names; and which of those judge the same value.
 _SINGLE = ("items", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else", "contentSchema")

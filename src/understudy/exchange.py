@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from itertools import pairwise
@@ -138,14 +138,21 @@ class Writer:
         api_key: The key.
         base_url: Where the provider is, instead of its own servers.
         parameters: What parameters are in every request that has them, by name.
+        now: Tells the time, in unix seconds, for a key that is a pair; by default its tokens are always good.
     """
 
     def __init__(
-        self, contract: Contract, api_key: str, base_url: str | None, parameters: Mapping[str, str] | None = None
+        self,
+        contract: Contract,
+        api_key: str,
+        base_url: str | None,
+        parameters: Mapping[str, str] | None = None,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._contract = contract
         self._api_key = api_key
         self._parameters = parameters or {}
+        self._now: Callable[[], float | None] = now or (lambda: None)
         self._base_url = None if base_url is None else base_url.rstrip("/")
 
     def send(
@@ -170,7 +177,7 @@ class Writer:
         """
         keys = key_parameters(operation.security, self._api_key)
         query = {**operation.fixed("query", self._parameters), **request.query, **keys}
-        key = key_headers(operation.security, self._api_key)
+        key = key_headers(operation.security, self._api_key, self._now())
         fixed = [(name, as_text(value)) for name, value in operation.fixed("header", self._parameters).items()]
         headers = [("accept", accept), *fixed, *key.items(), *request.headers]
         body = b""
@@ -227,7 +234,7 @@ class Writer:
         assets = self._contract.job_type.assets
         files = (str(assets.url.parts[0]),) if assets is not None and assets.url.parts else ()
         needed = assets is not None and assets.needs_key and self._is_ours(url, *files)
-        headers = key_headers(self._contract.securities, self._api_key) if needed else {}
+        headers = key_headers(self._contract.securities, self._api_key, self._now()) if needed else {}
         limits = REQUEST_TIMEOUT_SECONDS, MAX_DOWNLOAD_SECONDS, MAX_DOWNLOAD_BYTES
         return Send("GET", url, tuple(headers.items()), b"", *limits)
 

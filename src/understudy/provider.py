@@ -326,7 +326,7 @@ class Provider:
         }
 
     def _authenticated(self, request: Request, operation: Operation) -> Account:
-        key = key_in(operation.security, request.header, request.parameters)
+        key = key_in(operation.security, request.header, request.parameters, self.clock.now())
         if operation.security and (key is None or self.behaviour.refused_keys.search(key)):
             raise Answered("unauthorized")
         return self.accounts.of_key(key or self._key_of(request) or "")

@@ -55,7 +55,7 @@ class ClientBase:
         contract = provider if isinstance(provider, Contract) else load_provider(find_provider(provider, paths))[0]
         self.contract = contract
         self._clock = clock if clock is not None else SystemClock()
-        self._flows = Flows(contract, api_key=api_key, base_url=base_url, parameters=parameters)
+        self._flows = Flows(contract, api_key=api_key, base_url=base_url, parameters=parameters, now=self._clock.now)
         self._built: tuple[Send, httpx.Request] | None = None
 
     def _read_callback(

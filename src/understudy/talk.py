@@ -32,6 +32,7 @@ class Talk:
         api_key: The key.
         base_url: Where the provider is, instead of its own servers.
         parameters: What parameters are in every request that has them, by name.
+        now: Tells the time, in unix seconds, for a key that is a pair.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class Talk:
         api_key: str,
         base_url: str | None = None,
         parameters: Mapping[str, str] | None = None,
+        now: Now | None = None,
     ) -> None:
         self.contract = contract
         self.job_type: JobType = contract.job_type
         self.reader = Reader(contract)
-        self._writer = Writer(contract, api_key, base_url, parameters)
+        self._writer = Writer(contract, api_key, base_url, parameters, now)
 
     def _error_in(
         self, operation: Operation, answer: Answer, body: Json, scope: Mapping[str, Any], *views: View

@@ -143,7 +143,8 @@ class OpenApi:
                 found.append(Security(scheme.get("in", "header"), scheme.get("name", ""), ""))
             else:
                 word = scheme.get("scheme", "bearer") if scheme.get("type") == "http" else "bearer"
-                found.append(Security("header", "Authorization", _SCHEMES.get(word.lower(), word)))
+                lifetime = scheme.get("x-key-pair", {}).get("lifetimeSeconds")
+                found.append(Security("header", "Authorization", _SCHEMES.get(word.lower(), word), lifetime))
         return tuple(found)
 
     def _parameter(self, node: Json, at: tuple[str, ...]) -> Parameter:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from understudy.contract.codecs import as_text
+from understudy.contract.keypairs import access_key_in, token_of
 from understudy.contract.validation import BodyCheck, Parameter
 from understudy.lifecycle import Json
 from understudy.reach import host_of
@@ -22,31 +23,45 @@ class Security:
         place: `header` or `query`.
         name: The header or query parameter.
         scheme: The word before the key, such as `Bearer`; empty for a bare key.
+        lifetime_seconds: How long a token is good that a client makes of a key that is a pair; None for any other key.
     """
 
     place: str
     name: str
     scheme: str
+    lifetime_seconds: float | None = None
 
-    def key_in(self, headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-        """Return the key that a request carries, or None."""
+    def key_in(self, headers: Mapping[str, str], query: Mapping[str, str], now: float | None = None) -> str | None:
+        """Return the key that a request carries, or None; of a pair the access key, where its token is good."""
         value = headers.get(self.name.lower()) if self.place == "header" else query.get(self.name)
         if value is None or not self.scheme:
             return value or None
         scheme, _, key = value.partition(" ")
-        return key.strip() or None if scheme.lower() == self.scheme.lower() else None
+        if scheme.lower() != self.scheme.lower():
+            return None
+        return access_key_in(key, now) if self.lifetime_seconds is not None else key.strip() or None
 
 
-def key_in(securities: Iterable[Security], headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+def key_in(
+    securities: Iterable[Security], headers: Mapping[str, str], query: Mapping[str, str], now: float | None = None
+) -> str | None:
     """Return the key that a request carries in any of the ways that there are, or None."""
-    keys = (security.key_in(headers, query) for security in securities)
+    keys = (security.key_in(headers, query, now) for security in securities)
     return next((key for key in keys if key is not None), None)
 
 
-def key_headers(securities: Iterable[Security], key: str) -> dict[str, str]:
-    """Return the header that carries a key, by the first way that uses one; none where none does."""
+def key_headers(securities: Iterable[Security], key: str, now: float | None = None) -> dict[str, str]:
+    """Return the header that carries a key, by the first way that uses one; none where none does.
+
+    Args:
+        securities: The ways.
+        key: The key; of a pair both, with a colon between them.
+        now: When a token of a pair begins to be good, in unix seconds; None for one that always is.
+    """
     for security in securities:
         if security.place == "header":
+            if security.lifetime_seconds is not None:
+                key = token_of(key, security.lifetime_seconds, now)
             return {security.name: f"{security.scheme} {key}".strip()}
     return {}
 
