@@ -156,11 +156,11 @@ def test_the_result_of_a_request_in_progress_is_refused(fake: Fake) -> None:
 
 
 def test_the_status_can_be_streamed(fake: Fake) -> None:
-    """The stream has the status at each change, and ends with the request."""
+    """The stream begins with how the request is, has the status at each change, and ends with it."""
     handle = sdk().submit(FLUX, INPUT)
     with httpx.stream("GET", f"{handle.status_url}/stream", headers={"Authorization": "Key id:secret"}) as reply:
         lines = [line.removeprefix("data: ") for line in reply.iter_lines() if line.startswith("data: ")]
-    assert [json.loads(line)["status"] for line in lines] == ["IN_PROGRESS", "COMPLETED"]
+    assert [json.loads(line)["status"] for line in lines] == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 
 
 def test_the_models_here_do_not_stream(fake: Fake) -> None:
