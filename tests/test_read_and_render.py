@@ -82,7 +82,9 @@ def shapes_of(contract: Contract) -> Iterator[Shape]:
             found.append(("callback", job.callback.view, set(job.callback.trigger)))
         if job.events:
             for state, frames in job.events.frames.items():
-                found.extend((f"event {frame.event or 'message'}", frame.each or frame.data, {state}) for frame in frames)
+                found.extend(
+                    (f"event {frame.event or 'message'}", frame.each or frame.data, {state}) for frame in frames
+                )
         for name, how, states in found:
             yield Shape(contract.name, job, name, how, tuple(state for state in State if state in states))
 
