@@ -77,3 +77,13 @@ def test_no_key_is_ever_written(folder: Path, provider: str, key: str, method: s
 def folder(tmp_path_factory) -> Path:
     """Return a folder with a small provider whose key is sent in the query."""
     return small(tmp_path_factory.mktemp("small"), security={"type": "apiKey", "in": "query", "name": "key"})
+
+
+def test_the_journal_keeps_what_a_query_asks_for() -> None:
+    """What the operation declares of a query is kept, without user and query of a URL in it; the rest may be secret."""
+    fake = Fake("fal")
+    path = "/fal-ai/flux/schnell?fal_webhook=http%3A%2F%2Fme%3Apass%40localhost%2Fa%3Ftoken%3D1&odd=secret"
+    fake.client().post(path, json={"prompt": "a lighthouse"})
+    fake.client().get("/nowhere?logs=1")
+
+    assert [entry.query for entry in fake.journal.exchanges] == ["fal_webhook=http%3A%2F%2Flocalhost%2Fa", ""]

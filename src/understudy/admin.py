@@ -266,6 +266,7 @@ def _entry(role: Role, entry: journal.Entry) -> dict[str, Json]:
             "account": entry.account,
             "method": entry.method,
             "path": entry.path,
+            "query": entry.query,
             "operation": entry.operation,
             "status": entry.status,
             "error": entry.error,

@@ -30,6 +30,7 @@ class Exchange:
         jobs: The ids of the jobs that it was about.
         request_body: What was sent.
         reply_body: What was answered.
+        query: What of the query the operation declares, encoded; never the key.
     """
 
     at: float
@@ -42,6 +43,7 @@ class Exchange:
     jobs: tuple[str, ...]
     request_body: bytes
     reply_body: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)

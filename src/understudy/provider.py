@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from understudy.behaviour import Behaviour
 from understudy.call import Backstage, Call, decoded
@@ -27,7 +28,7 @@ from understudy.ledger import Ledger
 from understudy.lifecycle import State, Step
 from understudy.limits import RateWindows
 from understudy.plan import Plan, checked
-from understudy.reach import NOT_SENT
+from understudy.reach import NOT_SENT, shown_url
 from understudy.refusals import refusal
 from understudy.scenario import Scenario
 from understudy.stage import Send, Stage
@@ -251,9 +252,20 @@ class Provider:
                 jobs=() if isinstance(outcome, Stream) else outcome.jobs,
                 request_body=kept(request.body),
                 reply_body=b"" if reply is None else kept(reply.body),
+                query=self._declared(request, outcome.operation),
             )
         )
         return outcome
+
+    def _declared(self, request: Request, operation: str | None) -> str:
+        """Return what of a query may be kept: anything that its operation does not declare could be a secret."""
+        if not request.query or operation is None:
+            return ""
+        keys = {security.name for security in self._securities if security.place == "query"}
+        declared = self.contract.operations[operation].parameters
+        names = {entry.name for entry in declared if entry.place == "query"} - keys
+        told = [(name, value) for name, value in request.parameters.items() if name in names]
+        return urlencode([(name, shown_url(value) if "://" in value else value) for name, value in told])
 
     def _answer(self, request: Request, routed: Routed | None, story: Scenario | None, *, own: bool) -> Outcome:
         if routed is None or routed.operation is None:
