@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types cov fmt serve bench soak nightly mutation clean ruff layers sizes
+TOOLS := @redocly/cli@2 har-schema@2 jsdom@26 mermaid@11
+
+.PHONY: demo test lint types cov fmt serve bench soak nightly mutation clean ruff layers sizes tools
 .DEFAULT_GOAL := test
 # The steps of a word run in the order in which they are named, with -j too.
 .NOTPARALLEL:
@@ -57,6 +59,15 @@ fmt: $(STAMP)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+# What other people wrote to read what `understudy export` writes; without it their tests are skipped. It needs npm.
+tools: .tools/installed
+
+.tools/installed: Makefile
+	$(say) "tools: .tools"
+	@mkdir -p .tools
+	@npm install --silent --no-audit --no-fund --no-save --prefix .tools $(TOOLS)
+	@touch $@
+
 # make serve PROVIDERS="kie oxen"; all of them when none is named.
 serve: $(STAMP)
 	@$(BIN)/understudy serve $(PROVIDERS)
@@ -81,6 +92,6 @@ mutation: $(STAMP)
 	@$(BIN)/python benchmarks/mutation.py $(MODULES)
 
 clean:
-	rm -rf $(VENV) dist htmlcov understudy-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	rm -rf $(VENV) .tools dist htmlcov understudy-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `run`, `env`, `check`, `diff`, `new`, `demo`.
+"""The command line: `understudy serve`, `run`, `env`, `check`, `diff`, `export`, `new`, `demo`.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # What a command needs is imported when it runs: `--help` has to be quick. So these are those of `outputs`, once more.
 _FORMATS = ("text", "json", "junit", "github", "sarif")
+
+# And these are those of `export.run`.
+_EXPORTS = ("har", "mermaid")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,6 +121,14 @@ def _parser() -> argparse.ArgumentParser:
         help="the mildest change that fails; default: %(default)s",
     )
     diff.set_defaults(command=_diff)
+
+    export = commands.add_parser(
+        "export", help="write a provider for other tools", description="Write a provider in the format of another tool."
+    )
+    export.add_argument("provider", metavar="PROVIDER", help="a name, or a contract folder")
+    export.add_argument("--format", required=True, choices=_EXPORTS, help="of which tool")
+    export.add_argument("--out", type=Path, metavar="FILE", help="where it goes; default: standard output")
+    export.set_defaults(command=_export)
 
     new = commands.add_parser(
         "new", help="write a provider of your own", description="Write a provider of your own, to start from."
@@ -239,6 +250,12 @@ def _diff(arguments: argparse.Namespace) -> int:
     from understudy.diff.run import run
 
     return run(arguments.old, arguments.new, format=arguments.format, fail_on=arguments.fail_on)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from understudy.export.run import run
+
+    return run(arguments.provider, format=arguments.format, out=arguments.out)
 
 
 def _new(arguments: argparse.Namespace) -> int:
