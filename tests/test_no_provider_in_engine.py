@@ -35,6 +35,8 @@ APART = {
     "v1": "the version of a signature in Standard Webhooks; a part of the path of some providers",
     "seed": "the option --seed of the command line; a field of some models",
     "com": "the end of an example's host, and of some providers' hosts",
+    "info": "a member of OpenAPI and Arazzo; where some providers say what is wrong",
+    "payload": "a member of Arazzo; where some providers put the result in a callback",
     "mimeType": "a member of HAR; what some providers call the type of a file",
     "expected": "what an error says beside what it got; what some providers call the values of an enum",
     "requests": "a strategy for Hypothesis; a part of the path of some providers",

@@ -10,7 +10,9 @@ from pathlib import Path
 from understudy.behaviour import Behaviour
 from understudy.contract.model import Contract
 from understudy.errors import UsageError
+from understudy.export.arazzo import as_arazzo
 from understudy.export.mermaid import as_mermaid
+from understudy.export.openapi import as_openapi
 from understudy.export.stories import as_stories
 from understudy.folders import find_provider
 from understudy.library import load_provider
@@ -19,6 +21,8 @@ from understudy.lifecycle import Json
 #: Each format, and what writes it: JSON as data, or text.
 WRITERS: dict[str, Callable[[Contract, Behaviour], Json]] = {
     "har": as_stories,
+    "openapi": as_openapi,
+    "arazzo": as_arazzo,
     "mermaid": lambda contract, behaviour: as_mermaid(contract),
 }
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from understudy.behaviour import Behaviour
 from understudy.callback import Delivery
-from understudy.clock import VirtualClock
+from understudy.clock import EPOCH_SECONDS, VirtualClock
 from understudy.contract.expressions import Place
 from understudy.contract.model import Contract, Create, JobType
 from understudy.contract.templates import merge
@@ -24,6 +24,9 @@ from understudy.wire import Reply, Request, Wait
 
 #: Where the callbacks of the scenes go.
 CALLBACK_URL = "https://example.com/callback"
+
+#: How long the jobs of the scenes take, in seconds.
+TAKES_SECONDS = 12.0
 
 #: The id that no job has.
 NOBODYS_ID = "no-such-job"
@@ -44,10 +47,10 @@ class Way(NamedTuple):
         """Such as `running`, or `failed-content-policy`."""
         return self.state.value if self.failure is None else f"{self.state.value}-{self.failure}"
 
-    @property
-    def plan(self) -> Plan:
-        """A plan by which a job is so at once."""
-        return Plan(timeline=(Step(self.state),), failure=self.failure)
+    def plan(self, seconds: float) -> Plan:
+        """Return a plan by which a job is so: at once, or where it has ended then, after so many seconds."""
+        before = (Step(State.RUNNING, seconds=seconds),) if self.state in TERMINAL else ()
+        return Plan(timeline=(*before, Step(self.state)), failure=self.failure)
 
 
 class Scene(NamedTuple):
@@ -75,9 +78,9 @@ class Scene(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A callback: the operation that made the job, how that was then, and what is sent."""
+    """A callback: the kind of job, how that was then, and what is sent."""
 
-    operation: str
+    job_type: JobType
     way: Way
     job: Job
     delivery: Delivery
@@ -91,19 +94,31 @@ class Playing:
         behaviour: How it acts.
         scenario: The story that is played.
         clock: By which; a new one by default.
+        seed: From which ids are minted.
 
     Attributes:
         sent: The callbacks, each with its job as it was then.
     """
 
     def __init__(
-        self, contract: Contract, behaviour: Behaviour, scenario: str | None = None, clock: VirtualClock | None = None
+        self,
+        contract: Contract,
+        behaviour: Behaviour,
+        scenario: str | None = None,
+        clock: VirtualClock | None = None,
+        seed: int = 0,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.sent: list[tuple[Delivery, Job]] = []
         url = CALLBACK_URL if contract.tells_accounts else None
         self.provider = Provider(
-            contract, behaviour, clock=self.clock, scenario=scenario, callback_url=url, send=self._collect
+            contract,
+            behaviour,
+            clock=self.clock,
+            seed=seed,
+            scenario=scenario,
+            callback_url=url,
+            send=self._collect,
         )
 
     def _collect(self, delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
@@ -119,10 +134,19 @@ class Playing:
             outcome = outcome.resume()
         return outcome if isinstance(outcome, Reply) else None
 
-    def settle(self) -> None:
-        """Let time pass until each job can be read, and what is sent at once has been sent."""
+    def settle(self, seconds: float = 0.0) -> None:
+        """Let time pass, until each job can be read, and what is sent then has been sent."""
+        self.clock.advance(seconds)
         visible = max((play.visible_at for play in self.provider.plays.values()), default=0.0)
         self.clock.advance(max(visible - self.clock.now(), PACE_SECONDS))
+
+    def make(self, job_type: JobType, way: Way, seconds: float) -> None:
+        """Make a job that is so after some seconds, and let them pass."""
+        group, contract = job_type.creates[0], self.provider.contract
+        operation = group.operations[0]
+        self.provider.plan_next(way.plan(seconds))
+        self.answer(request_to(contract.operations[operation], given_to(contract, group, operation)))
+        self.settle(seconds)
 
 
 def given_to(contract: Contract, group: Create, operation: str) -> dict[str, Json]:
@@ -141,16 +165,16 @@ def ways_of(job_type: JobType) -> Iterator[Way]:
         yield from (Way(state, failure) for failure in failures or [None])
 
 
-def scenes_of(contract: Contract, behaviour: Behaviour) -> Iterator[Scene]:
-    """Yield every scene of a provider, the creates first."""
+def scenes_of(contract: Contract, behaviour: Behaviour, seed: int = 0) -> Iterator[Scene]:
+    """Yield every scene of a provider, the creates first; ids and times are others with another seed."""
     for job_type in contract.job_types.values():
-        yield from _Scenes(contract, behaviour, job_type).scenes()
+        yield from _Scenes(contract, behaviour, job_type, seed).scenes()
 
 
-def callbacks_of(contract: Contract, behaviour: Behaviour) -> Iterator[Sent]:
-    """Yield every callback of a provider."""
+def callbacks_of(contract: Contract, behaviour: Behaviour, seed: int = 0) -> Iterator[Sent]:
+    """Yield every callback of a provider; ids and times are others with another seed."""
     for job_type in contract.job_types.values():
-        yield from _Scenes(contract, behaviour, job_type).callbacks()
+        yield from _Scenes(contract, behaviour, job_type, seed).callbacks()
 
 
 def _by_id(place: Place, job: Job) -> dict[str, Json]:
@@ -160,17 +184,19 @@ def _by_id(place: Place, job: Job) -> dict[str, Json]:
 class _Scenes:
     """The scenes of one kind of job."""
 
-    def __init__(self, contract: Contract, behaviour: Behaviour, job_type: JobType) -> None:
+    def __init__(self, contract: Contract, behaviour: Behaviour, job_type: JobType, seed: int) -> None:
         self._contract = contract
         self._behaviour = behaviour
         self._job_type = job_type
+        self._seed = seed
+        self._seconds = TAKES_SECONDS + seed
 
     def callbacks(self) -> Iterator[Sent]:
         for way in ways_of(self._job_type):
             playing = self._with_job(way)
             for delivery, job in playing.sent:
                 if job.state is way.state:
-                    yield Sent(str(job.operation), way, job, delivery)
+                    yield Sent(self._job_type, way, job, delivery)
 
     def scenes(self) -> Iterator[Scene]:
         for group in self._job_type.creates:
@@ -181,7 +207,7 @@ class _Scenes:
                 for way in ways_of(self._job_type):
                     yield from self._about(about.operation, partial(_by_id, about.id), way)
                 nobody = naming(about.id, NOBODYS_ID)
-                yield from self._scene("notFound", about.operation, nobody, Playing(self._contract, self._behaviour))
+                yield from self._scene("notFound", about.operation, nobody, self._playing())
                 yield from self._without_key(about.operation, nobody)
         yield from self._others()
 
@@ -189,12 +215,12 @@ class _Scenes:
         given = given_to(self._contract, group, operation)
         if group.sync is not None and group.sync.when is None:
             for way in (way for way in ways_of(self._job_type) if way.state in TERMINAL):
-                yield from self._scene(way.name, operation, given, self._planned(way.plan), way=way)
+                yield from self._scene(way.name, operation, given, self._planned(way.plan(self._seconds)), way=way)
         else:
             yield from self._scene("plain", operation, given, self._planned(Plan()))
         yield from self._without_key(operation, given)
         if "body" in given:
-            wrong = self._scene("invalid", operation, {**given, "body": {}}, Playing(self._contract, self._behaviour))
+            wrong = self._scene("invalid", operation, {**given, "body": {}}, self._playing())
             yield from (scene for scene in wrong if scene.reply.error is not None)
         for error in self._job_type.errors.rules:
             if error not in _NOT_PLANNED and any(rules_of(self._job_type, error, operation)):
@@ -226,28 +252,29 @@ class _Scenes:
             yield from self._plain(operation, given)
 
     def _plain(self, operation: str, given: Mapping[str, Json]) -> Iterator[Scene]:
-        yield from self._scene("plain", operation, given, Playing(self._contract, self._behaviour))
+        yield from self._scene("plain", operation, given, self._playing())
 
     def _without_key(self, operation: str, given: Mapping[str, Json]) -> Iterator[Scene]:
         names = {entry.name.lower() for entry in self._contract.operations[operation].security}
         if names:
             bare = {**given, "headers": {**given.get("headers", {}), **dict.fromkeys(names)}}
-            yield from self._scene("unauthorized", operation, bare, Playing(self._contract, self._behaviour))
+            yield from self._scene("unauthorized", operation, bare, self._playing())
 
     # --- playing ----------------------------------------------------------------------------------------------------
 
     def _planned(self, plan: Plan) -> Playing:
-        playing = Playing(self._contract, self._behaviour)
+        playing = self._playing()
         playing.provider.plan_next(plan)
         return playing
 
+    def _playing(self) -> Playing:
+        clock = VirtualClock(start=EPOCH_SECONDS + self._seed * 1e6)
+        return Playing(self._contract, self._behaviour, clock=clock, seed=self._seed)
+
     def _with_job(self, way: Way) -> Playing:
         """Return a provider with a job that is so, which can be read."""
-        group, playing = self._job_type.creates[0], self._planned(way.plan)
-        operation = group.operations[0]
-        given = given_to(self._contract, group, operation)
-        playing.answer(request_to(self._contract.operations[operation], given))
-        playing.settle()
+        playing = self._playing()
+        playing.make(self._job_type, way, self._seconds)
         return playing
 
     def _scene(
