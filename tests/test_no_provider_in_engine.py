@@ -36,6 +36,7 @@ APART = {
     "seed": "the option --seed of the command line; a field of some models",
     "com": "the end of an example's host, and of some providers' hosts",
     "info": "a member of OpenAPI and Arazzo; where some providers say what is wrong",
+    "summary": "a member of OpenAPI and Arazzo; what some providers say of a model",
     "payload": "a member of Arazzo; where some providers put the result in a callback",
     "mimeType": "a member of HAR; what some providers call the type of a file",
     "expected": "what an error says beside what it got; what some providers call the values of an enum",

@@ -14,6 +14,23 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from tests.acme import Acme
+from understudy.behaviour import Behaviour
+from understudy.contract.model import Contract
+from understudy.folders import find_provider, provider_names
+from understudy.library import load_provider
+
+APIS = Path(__file__).parent / "apis"
+
+#: Whose contracts are exported in tests: those that are shipped, small ones with odd manners, and one with every part.
+EXPORTED = [*provider_names(), *sorted(path.name for path in APIS.glob("contracts/*")), "acme"]
+
+
+def loaded_of(name: str, folder: Path) -> tuple[Contract, Behaviour]:
+    """Return a provider; the one with every part is written to a folder."""
+    return load_provider(Acme(folder / "acme").write() if name == "acme" else find_provider(name, [APIS]))
+
+
 MODULES = Path(__file__).parents[1] / ".tools" / "node_modules"
 
 #: Reads texts from standard input as a JSON list, and prints what Mermaid has against each: null where nothing.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _FORMATS = ("text", "json", "junit", "github", "sarif")
 
 # And these are those of `export.run`.
-_EXPORTS = ("openapi", "arazzo", "har", "mermaid")
+_EXPORTS = ("openapi", "arazzo", "har", "pact", "mermaid")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -148,7 +148,8 @@ class _Workflows:
         if len(said) < len(there) or state not in said:
             return []
         step = self._about("poll", status.operation, naming(status.id, _ID), view, state)
-        step["successCriteria"].append({"condition": said[state]})
+        if {"condition": said[state]} not in step["successCriteria"]:  # the status alone may tell
+            step["successCriteria"].append({"condition": said[state]})
         pace = status.every_seconds(0.0) or _PACE_SECONDS
         limit = math.ceil((status.give_up_seconds or _PATIENCE_SECONDS) / pace)
         works = _any(text for one, text in said.items() if one not in TERMINAL)

@@ -13,6 +13,7 @@ from understudy.errors import UsageError
 from understudy.export.arazzo import as_arazzo
 from understudy.export.mermaid import as_mermaid
 from understudy.export.openapi import as_openapi
+from understudy.export.pact import as_pact
 from understudy.export.stories import as_stories
 from understudy.folders import find_provider
 from understudy.library import load_provider
@@ -23,6 +24,7 @@ WRITERS: dict[str, Callable[[Contract, Behaviour], Json]] = {
     "har": as_stories,
     "openapi": as_openapi,
     "arazzo": as_arazzo,
+    "pact": as_pact,
     "mermaid": lambda contract, behaviour: as_mermaid(contract),
 }
 

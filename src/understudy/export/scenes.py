@@ -62,8 +62,8 @@ class Scene(NamedTuple):
         given: What the request has, as in a recording.
         request: The request.
         reply: The answer.
-        job: The job that it is about, as it was then.
-        way: How that job has to be before, where the scene needs it.
+        job: The job that has to be there before, as it was then.
+        way: How that job has to be, or without one the job that is made.
         error: What the next create has to be answered with, where the scene needs it.
     """
 
@@ -155,7 +155,7 @@ def given_to(contract: Contract, group: Create, operation: str) -> dict[str, Jso
     body = sample_body(contract, asked)
     given = {**sample_parameters(contract, asked), **({} if body is None else {"body": body})}
     merged: dict[str, Json] = merge(given, naming(group.callback_url, CALLBACK_URL))
-    return merged
+    return {part: value for part, value in merged.items() if part != "body" or asked.body is not None}
 
 
 def ways_of(job_type: JobType) -> Iterator[Way]:
@@ -258,7 +258,8 @@ class _Scenes:
         names = {entry.name.lower() for entry in self._contract.operations[operation].security}
         if names:
             bare = {**given, "headers": {**given.get("headers", {}), **dict.fromkeys(names)}}
-            yield from self._scene("unauthorized", operation, bare, self._playing())
+            asked = self._scene("unauthorized", operation, bare, self._playing())
+            yield from (scene for scene in asked if scene.reply.error is not None)  # where the key is in a header
 
     # --- playing ----------------------------------------------------------------------------------------------------
 
@@ -295,5 +296,4 @@ class _Scenes:
             return
         if reply.error is not None:
             name = reply.error
-        made = job or next((replace(play.job) for play in playing.provider.plays.values()), None)
-        yield Scene(name, operation, given, request, reply, made, way, error)
+        yield Scene(name, operation, given, request, reply, job, way, error)
