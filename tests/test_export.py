@@ -74,6 +74,11 @@ def test_little_is_enough(tmp_path: Path, balance: int) -> None:
     assert written[list(WRITERS).index("arazzo")]["workflows"][0]["inputs"]["required"] == []
 
 
+def test_the_same_contract_gives_the_same_file(loaded: tuple[Contract, Behaviour]) -> None:
+    """What is exported depends on the contract and the behaviour alone, so that a change of it is one of theirs."""
+    assert [write(*loaded) for write in WRITERS.values()] == [write(*loaded) for write in WRITERS.values()]
+
+
 def test_the_formats_are_those_of_the_command() -> None:
     """The command line knows each format, and no other."""
     assert set(WRITERS) == set(_EXPORTS)
