@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.documents import contract, contract_problems, document, shown, text_of
+from understudy.contract.build import load_contract
 from understudy.contract.openapi import OpenApi
 from understudy.contract.operations import Security
 from understudy.contract.validation import Parameter
+from understudy.folders import find_provider
 from understudy.reach import host_of
 
 HEAD = """
@@ -367,3 +370,10 @@ def test_references_in_a_circle_lead_nowhere():
 def test_the_host_of_a_url_is_in_lower_case(url: str, host: str):
     """The host is told without its port; what has none, or is no URL, has an empty one."""
     assert host_of(url) == host
+
+
+def test_evidence_is_not_shown() -> None:
+    """What a provider says of its models has nothing of how we know it."""
+    for name in ("kie", "oxen", "shortapi"):
+        for model in load_contract(find_provider(name).contract).job_type.models.values():
+            assert "x-evidence" not in json.dumps(model.schema)

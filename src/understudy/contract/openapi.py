@@ -240,7 +240,8 @@ class OpenApi:
         for item in create.input:
             for name in (item.pointer or ()) if isinstance(item, Expression) else ():
                 node = self.resolve(node.get("properties", {}).get(name, {}))
-        return ModelInfo(model, whole, whole.get("title"), whole.get("description"), self._defaults(node))
+        shown = _without_evidence(whole)
+        return ModelInfo(model, shown, whole.get("title"), whole.get("description"), self._defaults(node))
 
     def _defaults(self, schema: Json, within: tuple[Json, ...] = ()) -> dict[str, Json]:
         """Return the defaults of an object's properties, those of `allOf` parts included."""
@@ -261,3 +262,10 @@ class OpenApi:
                 if "json" in media_type and "schema" in media:
                     checks[status] = self._schema(media["schema"], (*at, status))
         return checks
+
+
+def _without_evidence(node: Json) -> Json:
+    """Return a schema as a provider shows it: how we know of it is nothing that it would say."""
+    if isinstance(node, Mapping):
+        return {key: _without_evidence(item) for key, item in node.items() if key != "x-evidence"}
+    return [_without_evidence(item) for item in node] if isinstance(node, list) else node
