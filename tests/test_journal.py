@@ -87,3 +87,37 @@ def test_the_journal_keeps_what_a_query_asks_for() -> None:
     fake.client().get("/nowhere?logs=1")
 
     assert [entry.query for entry in fake.journal.exchanges] == ["fal_webhook=http%3A%2F%2Flocalhost%2Fa", ""]
+
+
+def test_it_says_how_a_job_came_to_a_state(tmp_path: Path) -> None:
+    """A transition names the state before it, none for a new job, and the failure that a job ended with."""
+    fake = Fake("small", paths=[small(tmp_path, failures={"broken": {"code": 7, "message": "it broke"}})])
+    fake.next_job(failure="broken")
+    fake.client().post("/jobs", json={"prompt": "a"})
+    fake.clock.sleep(10)
+    assert [(entry.before, entry.state, entry.failure) for entry in fake.journal.transitions] == [
+        (None, State.QUEUED, None),
+        (State.QUEUED, State.RUNNING, None),
+        (State.RUNNING, State.FAILED, "broken"),
+    ]
+
+
+def test_it_says_which_story_a_request_met(tmp_path: Path) -> None:
+    """An exchange names the scenario that was played to it: that of its header, of its account, or of all."""
+    scenarios = {name: {"description": "As usual."} for name in ("all", "own", "one")}
+    fake = Fake("small", scenario="all", paths=[small(tmp_path, scenarios=scenarios)])
+    http = fake.client()
+    http.get("/account")
+    fake.provider.accounts.of_key("").story = fake.provider.behaviour.scenario("own")
+    http.get("/account")
+    http.get("/account", headers={"understudy-scenario": "one"})
+    http.get("/nowhere")
+    assert [entry.scenario for entry in fake.journal.exchanges] == ["all", "own", "one", None]
+
+
+def test_each_listener_is_told() -> None:
+    """Whoever listens is told of each entry when it is written."""
+    journal, first, second = Journal(), list[Entry](), list[Entry]()
+    journal.listeners += [first.append, second.append]
+    journal.add(entry := Transition(0, "a", State.QUEUED, "queued"))
+    assert first == second == [entry]

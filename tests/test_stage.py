@@ -87,6 +87,7 @@ def test_only_a_forged_callback_has_a_wrong_signature(tmp_path: Path, kind: str)
     for _ in range(2):
         theatre.create(AT_ONCE)
         theatre.clock.advance(1)
+    assert [attempt.signed for attempt in theatre.provider.journal.attempts] == [True, True]
     for delivery, forged in zip((delivery for _, delivery in theatre.sent), (True, False), strict=True):
         headers = {name.lower(): value for name, value in delivery.headers}
         with pytest.raises(SignatureInvalid) if forged else contextlib.nullcontext():
@@ -225,7 +226,7 @@ def test_what_follows_comes_in_order(tmp_path: Path) -> None:
     stream = theatre.provider.handle(Request("GET", "/events"))
     job = theatre.create(failure="broken")
     theatre.clock.advance(5)
-    transition = Transition(EPOCH_SECONDS + 5, job, State.FAILED, "failed")
+    transition = Transition(EPOCH_SECONDS + 5, job, State.FAILED, "failed", State.RUNNING, "broken")
     assert seen == [(transition, 4, [f'event: end\ndata: {{"id":"{job}"}}\n\n'.encode()])]
     assert theatre.read(job)["error"] == {"name": "broken", "code": 7, "message": f"{job} broke"}
     assert [type(entry) for entry in theatre.provider.journal][-3:-1] == [Transition, Attempt]

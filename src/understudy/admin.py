@@ -273,6 +273,7 @@ def _entry(role: Role, entry: journal.Entry) -> dict[str, Json]:
             "jobs": entry.jobs,
             "request_body": _text(entry.request_body),
             "reply_body": _text(entry.reply_body),
+            "scenario": entry.scenario,
         }
     if isinstance(entry, Attempt):
         return common | {
@@ -283,10 +284,18 @@ def _entry(role: Role, entry: journal.Entry) -> dict[str, Json]:
             "status": entry.status,
             "delivered": entry.delivered,
             "note": entry.note,
+            "signed": entry.signed,
         }
     if isinstance(entry, Struck):
         return common | {"kind": "fault", "fault": entry.fault, "on": entry.on, "job": entry.job_id}
-    return common | {"kind": "transition", "job": entry.job_id, "state": entry.state, "status": entry.status}
+    return common | {
+        "kind": "transition",
+        "job": entry.job_id,
+        "state": entry.state,
+        "status": entry.status,
+        "before": entry.before,
+        "failure": entry.failure,
+    }
 
 
 def _text(body: bytes) -> str | None:

@@ -39,6 +39,7 @@ class Delivery:
         timeout_seconds: How long the provider waits for an answer.
         first: What is sent before it, and must be answered as it says; None for nothing.
         expected: What its answer must have in it, where it is such.
+        signed: Whether a signature is among the headers.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Delivery:
     timeout_seconds: float
     first: Delivery | None = None
     expected: Json = None
+    signed: bool = False
 
     def met(self, body: bytes) -> bool:
         """Say whether an answer is as expected; more may be in it."""
@@ -94,7 +96,8 @@ def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[
     headers = [("content-type", "application/json")]
     named = [(str(name.render(inner)), value) for name, value in callback.named_headers]
     headers += rendered_headers((*callback.headers, *(pair for pair in named if _TOKEN.fullmatch(pair[0]))), inner)
-    if callback.sign is not None and (callback.sign.when is None or callback.sign.when.holds(inner)):
+    signed = callback.sign is not None and (callback.sign.when is None or callback.sign.when.holds(inner))
+    if callback.sign is not None and signed:
         inner["signature"] = signature(callback.sign, inner)
         headers += rendered_headers(callback.sign.headers, inner)
     return Delivery(
@@ -105,6 +108,7 @@ def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[
         body=body,
         attempt=attempt,
         timeout_seconds=callback.timeout_seconds,
+        signed=signed,
     )
 
 

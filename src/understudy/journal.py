@@ -31,6 +31,7 @@ class Exchange:
         request_body: What was sent.
         reply_body: What was answered.
         query: What of the query the operation declares, encoded; never the key.
+        scenario: The story that was played to it; None for the usual.
     """
 
     at: float
@@ -44,16 +45,28 @@ class Exchange:
     request_body: bytes
     reply_body: bytes
     query: str = ""
+    scenario: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A job entered a state: `status` is the wire word."""
+    """A job entered a state.
+
+    Attributes:
+        at: When, in unix seconds.
+        job_id: Which job.
+        state: The state.
+        status: The wire word.
+        before: The state that it was in; None where it has just been made.
+        failure: The contract's name of the failure that it ended with.
+    """
 
     at: float
     job_id: str
     state: State
     status: Json
+    before: State | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,7 @@ class Attempt:
         status: The HTTP status of the answer, or None when there was none.
         delivered: Whether it counts as delivered.
         note: Why not, where it does not.
+        signed: Whether it carried a signature.
     """
 
     at: float
@@ -77,6 +91,7 @@ class Attempt:
     status: int | None
     delivered: bool
     note: str = ""
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +121,18 @@ class Journal:
         max_entries: How many entries are kept.
 
     Attributes:
-        listener: Told of each entry when it is written; None for nobody.
+        listeners: Each is told of each entry when it is written.
     """
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
-        self.listener: Callable[[Entry], None] | None = None
+        self.listeners: list[Callable[[Entry], None]] = []
         self._entries: deque[Entry] = deque(maxlen=max_entries)
 
     def add(self, entry: Entry) -> None:
         """Write an entry."""
         self._entries.append(entry)
-        if self.listener is not None:
-            self.listener(entry)
+        for listener in self.listeners:
+            listener(entry)
 
     def clear(self) -> None:
         """Forget everything."""

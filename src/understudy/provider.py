@@ -253,6 +253,7 @@ class Provider:
                 request_body=kept(request.body),
                 reply_body=b"" if reply is None else kept(reply.body),
                 query=self._declared(request, outcome.operation),
+                scenario=request.scenario,
             )
         )
         return outcome
@@ -278,6 +279,7 @@ class Provider:
             account = self._authenticated(request, operation)
             scope["account"] = account
             story = account.story if account.story is not None and not own else story
+            request.scenario = None if story is None else story.name
             self._limit(account, operation, story)
             body = decoded(request, operation)
             view = scope["request"] = RequestView(body, request.parameters, request.header, routed.path)

@@ -73,7 +73,7 @@ class Stage:
         """Put a new job into the first state of its timeline."""
         self._plays.add(play)
         play.account.active += 1
-        self._enter(play, play.steps[0])
+        self._enter(play, play.steps[0], new=True)
 
     def read(self, play: Play) -> None:
         """Count a status read that has been answered; it may have been the last of a step."""
@@ -114,8 +114,9 @@ class Stage:
         play.steps.popleft()
         self._enter(play, play.steps[0])
 
-    def _enter(self, play: Play, step: Step) -> None:
+    def _enter(self, play: Play, step: Step, *, new: bool = False) -> None:
         job, now = play.job, self._clock.now()
+        before = None if new else job.state
         words = play.job_type.words
         play.told = None
         status = step.status if step.status is not None else words.shown(step.state)
@@ -125,7 +126,7 @@ class Stage:
             self._fail(play, now)
         job.enter(step.state, status=status, now=now)
         job.progress = step.progress if step.progress is not None else job.progress
-        self._journal.add(Transition(now, job.id, job.state, status))
+        self._journal.add(Transition(now, job.id, job.state, status, before, job.error.name if job.error else None))
         if step.seconds is not None:
             play.due = self._later(now + step.seconds, lambda: self._next(play))
         play.reads_left = step.reads
@@ -260,8 +261,18 @@ class Stage:
             200 <= status < 300 if callback.delivered is None else callback.delivered.holds({"statusCode": status})
         )
         play.greeted = play.greeted or status is not None
-        shown = shown_url(delivery.url)
-        self._journal.add(Attempt(self._clock.now(), delivery.job_id, shown, delivery.attempt, status, delivered, note))
+        self._journal.add(
+            Attempt(
+                at=self._clock.now(),
+                job_id=delivery.job_id,
+                url=shown_url(delivery.url),
+                attempt=delivery.attempt,
+                status=status,
+                delivered=delivered,
+                note=note,
+                signed=delivery.signed,
+            )
+        )
         if shipment.beside:
             return
         schedule = callback.retry_after_seconds

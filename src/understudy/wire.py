@@ -34,6 +34,7 @@ class Request:
         server_url: This provider's external URL, without a slash at the end; empty where the real hosts are played.
         asset_url: The external URL that result files are served from; empty where the real hosts are played.
         host: The host of the provider's that was asked, in lower case; empty where it was asked under another name.
+        scenario: The story that is played to it, once that is known.
         header: The headers as a mapping.
         parameters: The query parameters as a mapping; the last of a name counts.
     """
@@ -46,6 +47,7 @@ class Request:
     server_url: str = ""
     asset_url: str = ""
     host: str = ""
+    scenario: str | None = field(default=None, init=False)
     header: dict[str, str] = field(init=False, repr=False)
     parameters: dict[str, str] = field(init=False, repr=False)
 

@@ -277,12 +277,12 @@ class _Leash:
         self._patches = ExitStack()
 
     def __enter__(self) -> None:
-        self._journal.listener = self._heard
+        self._journal.listeners.append(self._heard)
         for name in ("send", "sendall"):
             self._patches.enter_context(patch.object(socket.socket, name, self._held(getattr(socket.socket, name))))
 
     def __exit__(self, *exc_info: object) -> None:
-        self._journal.listener = None
+        self._journal.listeners.remove(self._heard)
         self._patches.close()
 
     def _heard(self, entry: Entry) -> None:
