@@ -42,6 +42,7 @@ from understudy.exchange import retry_after as asked_to_wait
 from understudy.folders import find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import TERMINAL
+from understudy.mishaps import combinations as mishaps
 from understudy.strategies import happenings, timelines
 from understudy.strategies.machine import charged_twice, gone_on
 
@@ -78,7 +79,7 @@ def combinations(provider: str) -> list[tuple[str, str]]:
     contract = load_provider(find_provider(provider))[0]
     return [
         (name, part)
-        for name, part in happenings.combinations(contract)
+        for name, part in mishaps(contract)
         if part in PARTS[provider] and not happenings.misleads(contract, name)
     ]
 

@@ -31,6 +31,7 @@ from understudy.faults import fault_names
 from understudy.folders import find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import TERMINAL
+from understudy.mishaps import combinations
 from understudy.strategies import (
     Callback,
     InvalidRequest,
@@ -250,7 +251,7 @@ def test_a_fault_can_be_armed(provider: str, data: st.DataObject) -> None:
 def test_each_fault_that_a_contract_can_meet_is_drawn(provider: str) -> None:
     """A fault is left out where the contract lacks what it strikes, and drawn where it has it."""
     contract = load_provider(find_provider(provider))[0]
-    met = {name for name, _ in happenings.combinations(contract)}
+    met = {name for name, _ in combinations(contract)}
     assert ("callback-twice" in met) == (contract.job_type.callback is not None)
     assert ("stream-drops" in met) == (contract.job_type.events is not None)
     assert met <= set(fault_names())

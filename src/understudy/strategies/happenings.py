@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from understudy.contract.model import Contract, JobType
-from understudy.contract.templates import Object, Template
-from understudy.contract.views import View
+from understudy.contract.model import Contract
 from understudy.errors import UsageError, suggestion
-from understudy.faults import fault_class, fault_names
 from understudy.lifecycle import TERMINAL, State, Step, Timeline
+from understudy.mishaps import combinations, errors_of, parameters, pointers
 from understudy.strategies.asks import contract_of
 from understudy.strategies.scalars import WORDS
 from understudy.trouble import RANGES
@@ -30,15 +27,6 @@ Word = tuple[State, Any]
 # How long a step lasts.
 _SECONDS = (1, 2, 5, 10, 30, 90)
 _READS = (1, 2, 3)
-
-# What a fault needs beside the part of a contract that it strikes, or else nobody notices it.
-_NEEDS: Mapping[str, Callable[[JobType], Any]] = {
-    "callback-before-answer": lambda kind: kind.callback,
-    "callback-stale": lambda kind: kind.callback and kind.callback.sign,
-    "callback-wrong-signature": lambda kind: kind.callback and kind.callback.sign,
-    "link-expires": lambda kind: kind.assets,
-    "not-yet-visible": lambda kind: kind.status and kind.status.invisible_error,
-}
 
 
 def timelines(provider: str | Contract, *, paths: Iterable[Path] = ()) -> SearchStrategy[Timeline]:
@@ -109,7 +97,7 @@ def outcomes(provider: str | Contract, *, paths: Iterable[Path] = ()) -> SearchS
     creates = {operation for create in kind.creates for operation in create.operations}
     found: list[dict[str, Any]] = [{}]
     found += [{"failure": name} for name in kind.failures]
-    found += [{"error": name} for name in _errors_of(kind, creates)]
+    found += [{"error": name} for name in errors_of(kind, creates)]
     found += [{"state": state} for state in State if state in kind.words.by_state and state not in TERMINAL]
     if kind.status is not None and kind.status.invisible_error is not None:
         found += [{"visible_after_seconds": seconds} for seconds in (1, math.ceil(kind.status.invisible_seconds))]
@@ -170,19 +158,6 @@ def fault_plans(
     return st.lists(faults(provider, paths=paths), max_size=max_size)
 
 
-def combinations(contract: Contract) -> list[tuple[str, str]]:
-    """Return the faults that a contract can meet, each with a part that it strikes."""
-    kind = contract.job_type
-    return [
-        (name, part)
-        for name in fault_names()
-        for part in fault_class(name).on
-        if part in kind.parts
-        if name not in _NEEDS or _NEEDS[name](kind)
-        if "pointer" not in _defaults(name) or _pointers(kind, part)
-    ]
-
-
 def misleads(contract: Contract, name: str) -> bool:
     """Say whether a client that believes its provider comes to believe what is not so, by a fault."""
     return name in MISLEADING or (name == "unknown-state" and contract.job_type.words.unknown == "failed")
@@ -192,21 +167,17 @@ def fault_at(contract: Contract, name: str, part: str) -> SearchStrategy[dict[st
     """Draw the ways in which a fault strikes a part of a contract, and its parameters."""
     kind = contract.job_type
     operations = {operation for operation, own in kind.operation_ids().items() if own == part}
-    texts = {"error": st.sampled_from(_errors_of(kind, operations))}
-    pointers = {"pointer": st.sampled_from(_pointers(kind, part))} if "pointer" in _defaults(name) else {}
-    parameters = {
+    texts = {"error": st.sampled_from(errors_of(kind, operations))}
+    needed = {"pointer": st.sampled_from(pointers(kind, part))} if "pointer" in parameters(name) else {}
+    further = {
         key: texts[key] if key in texts else _parameter(key, default)
-        for key, default in _defaults(name).items()
+        for key, default in parameters(name).items()
         if key != "pointer"
     }
     return st.fixed_dictionaries(
-        {"fault": st.just(name), "on": st.just(part), **pointers},
-        optional={"nth": st.integers(1, 3), "times": st.integers(1, 5), **parameters},
+        {"fault": st.just(name), "on": st.just(part), **needed},
+        optional={"nth": st.integers(1, 3), "times": st.integers(1, 5), **further},
     )
-
-
-def _defaults(name: str) -> dict[str, Any]:
-    return {field.name: field.default for field in dataclasses.fields(fault_class(name))}
 
 
 def _parameter(key: str, default: Any) -> SearchStrategy[Any]:
@@ -217,41 +188,3 @@ def _parameter(key: str, default: Any) -> SearchStrategy[Any]:
     if most <= 1:
         return st.integers(0, 100).map(lambda hundredth: hundredth / 100)
     return st.integers(math.ceil(least), math.floor(min(most, max(10 * default, 100))))
-
-
-def _errors_of(kind: JobType, operations: set[str]) -> list[str]:
-    """Return the named errors that some operations can answer; of none of them, all."""
-    return [
-        name
-        for name, rules in kind.errors.rules.items()
-        if not operations or any(rule.operations is None or rule.operations & operations for rule in rules)
-    ]
-
-
-def _pointers(kind: JobType, part: str) -> list[str]:
-    """Return the pointers to the members of what is sent as a part."""
-    pointers = [pointer for view in _views(kind, part) for _, body in view.variants[None] for pointer in _below(body)]
-    return list(dict.fromkeys(pointers))
-
-
-def _views(kind: JobType, part: str) -> list[View]:
-    """Return how a part looks on the wire."""
-    own = {
-        "create": [create.reply for create in kind.creates],
-        "status": [kind.status.reply] if kind.status else [],
-        "cancel": [kind.cancel.reply] if kind.cancel else [],
-        "delete": [kind.delete.reply] if kind.delete else [],
-        "list": [kind.listing.reply] if kind.listing else [],
-        "callback": [kind.callback.view] if kind.callback else [],
-        "models": [entry.reply for entry in kind.model_operations],
-        "files": [entry.reply for entry in kind.uploads],
-        "replies": list(kind.replies.values()),
-    }
-    return own.get(part, [])
-
-
-def _below(template: Template, at: str = "") -> Iterator[str]:
-    """Return the pointers to the members of a template."""
-    for key, inner in template.members if isinstance(template, Object) else ():
-        yield f"{at}/{key}"
-        yield from _below(inner, f"{at}/{key}")

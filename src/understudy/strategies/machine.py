@@ -18,8 +18,9 @@ from understudy.fake import Fake
 from understudy.journal import Exchange, Journal, Struck
 from understudy.ledger import Ledger
 from understudy.lifecycle import TERMINAL, State
+from understudy.mishaps import combinations
 from understudy.strategies.asks import requests
-from understudy.strategies.happenings import combinations, fault_at, misleads, outcomes
+from understudy.strategies.happenings import fault_at, misleads, outcomes
 from understudy.strategies.pasted import code_of
 
 #: Named errors that tell a client of a request that it should not have made.
