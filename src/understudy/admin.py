@@ -74,6 +74,7 @@ class Admin:
             Route("/providers", _json(self._providers)),
             Route("/jobs", _json(self._jobs)),
             Route("/journal", _json(self._journal)),
+            Route("/coverage", _json(self._coverage)),
             Route("/clock", self._time_or_advance, methods=["GET", "POST"]),
             Route("/scenario", self._play, methods=["POST"]),
             Route("/reset", _json(self._reset), methods=["POST"]),
@@ -115,6 +116,11 @@ class Admin:
         entries = [_entry(role, entry) for role in self._playing(request) for entry in role.provider.journal]
         entries.sort(key=lambda entry: entry["at"])  # stable: what a provider did at one moment stays in order
         return {"entries": entries[-_limit(request) :], "total": len(entries)}
+
+    def _coverage(self, _: Request) -> Json:
+        from understudy.coverage.report import as_data
+
+        return as_data(self._roster.tally.report())
 
     def _chosen(self, request: Request) -> list[Role]:
         name = request.query_params.get("provider")

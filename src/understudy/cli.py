@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `run`, `env`, `check`, `diff`, `export`, `new`, `demo`.
+"""The command line: `understudy serve`, `run`, `env`, `check`, `diff`, `coverage`, `export`, `new`, `demo`.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
@@ -130,6 +130,19 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, metavar="FILE", help="where it goes; default: standard output")
     export.set_defaults(command=_export)
 
+    coverage = commands.add_parser(
+        "coverage", help="say what tests have touched", description="Say what tests have touched of the contracts."
+    )
+    coverage.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="what pytest has written; default: .understudy-coverage"
+    )
+    coverage.add_argument("--url", metavar="URL", help="of a live server, which counts too")
+    coverage.add_argument("--format", default="text", choices=(*_FORMATS, "html"), help="default: %(default)s")
+    coverage.add_argument(
+        "--fail-under", type=float, default=0.0, metavar="N", help="the percentage that each provider has to reach"
+    )
+    coverage.set_defaults(command=_coverage)
+
     new = commands.add_parser(
         "new", help="write a provider of your own", description="Write a provider of your own, to start from."
     )
@@ -256,6 +269,12 @@ def _export(arguments: argparse.Namespace) -> int:
     from understudy.export.run import run
 
     return run(arguments.provider, format=arguments.format, out=arguments.out)
+
+
+def _coverage(arguments: argparse.Namespace) -> int:
+    from understudy.coverage.run import run
+
+    return run(arguments.files, url=arguments.url, format=arguments.format, fail_under=arguments.fail_under)
 
 
 def _new(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ Imported by the plugin at every start of pytest, so nothing here is heavy.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,19 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("understudy")
     group.addoption("--understudy-seed", type=int, metavar="N", help="from which ids are minted")
     group.addoption("--understudy-lenient", action="store_true", help="let unexpected requests and lost callbacks pass")
+    group.addoption("--understudy-coverage", action="store_true", help="count what the tests touch of the contracts")
+    group.addoption("--understudy-coverage-file", metavar="FILE", help="where what was counted is written")
+    group.addoption(
+        "--understudy-coverage-fail-under",
+        metavar="N",
+        help="count, and fail where a provider is touched by less than N %%",
+    )
     parser.addini("understudy_paths", "folders with contracts/ and fakes/", type="paths", default=[])
     parser.addini("understudy_seed", "from which ids are minted", default="")
     parser.addini("understudy_lenient", "let unexpected requests and lost callbacks pass", type="bool", default=False)
+    parser.addini("understudy_coverage", "count what the tests touch of the contracts", type="bool", default=False)
+    parser.addini("understudy_coverage_file", "where what was counted is written", default="")
+    parser.addini("understudy_coverage_fail_under", "count, and fail below so many percent", default="")
 
 
 def add_markers(config: pytest.Config) -> None:
@@ -67,16 +77,40 @@ def check(items: Iterable[pytest.Item]) -> None:
 
 def given(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return what the markers of a test say of its fakes, the nearest first, over what is so for the whole run."""
-    config = request.config
-    seed = config.getoption("understudy_seed")
-    for other in (config.getini("understudy_seed"), os.environ.get("UNDERSTUDY_SEED"), 0):
-        seed = seed if seed not in (None, "") else other
-    lenient = config.getoption("understudy_lenient") or config.getini("understudy_lenient")
-    lenient = lenient or os.environ.get("UNDERSTUDY_LENIENT") == "1"
+    seed = _said(request.config, "understudy_seed") or 0
+    lenient = _said(request.config, "understudy_lenient") in (True, "1")
     said = {"scenario": None, "seed": int(seed), "balance": None, "errors": None, "strict": not lenient}
     for marker in reversed(list(request.node.iter_markers("understudy"))):
         said.update(marker.kwargs)
     return said
+
+
+def _said(config: pytest.Config, name: str) -> Any:
+    """Return what was said for the whole run, by option, else in the ini file, else in the environment, or None."""
+    for value in (config.getoption(name), config.getini(name), os.environ.get(name.upper())):
+        if value is not None and value != "" and value is not False:
+            return value
+    return None
+
+
+def wanted(config: pytest.Config) -> dict[str, Any] | None:
+    """Return how what the tests touch is to be counted; None where it is not.
+
+    Raises:
+        pytest.UsageError: The percentage is none.
+    """
+    file, percent = (_said(config, f"understudy_coverage_{name}") for name in ("file", "fail_under"))
+    if percent is None and _said(config, "understudy_coverage") not in (True, "1"):
+        return None
+    try:
+        least = float(percent or 0)
+    except ValueError:
+        least = -1
+    if not 0 <= least <= 100:
+        raise pytest.UsageError(
+            f"--understudy-coverage-fail-under has to be a number from 0 to 100, and not {percent!r}"
+        )
+    return {"file": None if file is None else Path(file), "fail_under": least}
 
 
 def paths(config: pytest.Config) -> list[Path]:
@@ -110,6 +144,7 @@ def peers_of(node: Any) -> tuple[Peer, ...]:
     return peers
 
 
-def has_score(report: object) -> bool:
-    """Say whether the report of a test carries a verdict on a client."""
-    return any(name == SCORE for name, _ in getattr(report, "user_properties", ()))
+def scored(stats: Mapping[str, Iterable[Any]]) -> list[Any]:
+    """Return the reports of tests that carry a verdict on a client."""
+    reports = (report for some in stats.values() for report in some)
+    return [report for report in reports if any(name == SCORE for name, _ in getattr(report, "user_properties", ()))]

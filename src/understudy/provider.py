@@ -50,6 +50,9 @@ from understudy.wire import (
 #: The header that names the scenario of one request, and of the job that it makes; no provider gets to see it.
 SCENARIO_HEADER = "understudy-scenario"
 
+#: Each is given every stand-in that is made in this process, to look on.
+onlookers: list[Callable[[Provider], None]] = []
+
 
 class Provider:
     """A stand-in for one provider.
@@ -115,6 +118,8 @@ class Provider:
             for job_type in contract.job_types.values()
             for operation, part in job_type.operation_ids().items()
         }
+        for onlooker in onlookers:
+            onlooker(self)
 
     def next_job(
         self,

@@ -1,7 +1,4 @@
-"""The pytest plugin: a fixture for each provider, a factory, live servers, virtual time; strict unless told otherwise.
-
-What a fixture needs is imported when it is used: a test run without any is not slowed down.
-"""
+"""The pytest plugin: fixtures, virtual time, coverage. What one needs is imported when it is used: no run is slower."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from understudy.folders import provider_names
-from understudy.markers import add_markers, add_options, check, clock_of, given, has_score, paths, peers_of
+from understudy.markers import add_markers, add_options, check, clock_of, given, paths, peers_of, scored, wanted
 
 if TYPE_CHECKING:
     from understudy.fake import Fake
@@ -29,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     add_markers(config)
     fixtures = {name: _fixture_of(name) for name in provider_names(paths(config))}
     config.pluginmanager.register(type("Providers", (), fixtures)(), "understudy-providers")
+    if (options := wanted(config)) is not None:
+        from understudy.coverage.session import Session
+
+        config.pluginmanager.register(Session(config, **options), "understudy-coverage")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,8 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Run a test in virtual time, where it is marked so."""
-    marker = item.get_closest_marker("virtual_time")
-    if marker is None:
+    if (marker := item.get_closest_marker("virtual_time")) is None:
         return (yield)
     from understudy.virtual_time import virtual_time
 
@@ -50,8 +50,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the scorecards of the suites that judged a client."""
-    reports = [report for some in terminalreporter.stats.values() for report in some]
-    if any(has_score(report) for report in reports):
+    if reports := scored(terminalreporter.stats):
         from understudy.testing.verdict import write_scorecards
 
         write_scorecards(terminalreporter, reports)

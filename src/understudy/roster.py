@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from understudy.clock import Clock
     from understudy.contract.catalogue import Transport
     from understudy.contract.model import Contract
+    from understudy.coverage.tally import Tally
     from understudy.provider import Provider
     from understudy.stage import Send
 
@@ -81,6 +83,13 @@ class Roster:
 
     def __iter__(self) -> Iterator[Role]:
         return iter(self._roles.values())
+
+    @functools.cached_property
+    def tally(self) -> Tally:
+        """Counts what is touched of them, for as long as the server runs."""
+        from understudy.coverage.tally import Tally
+
+        return Tally()
 
     def playing(self) -> Iterator[Role]:
         """Return the providers that are loaded: only those have jobs, accounts and a journal."""
@@ -231,7 +240,7 @@ class Role:
     def _play(self, contract: Contract, behaviour: Behaviour) -> Provider:
         from understudy.provider import Provider
 
-        return Provider(
+        provider = Provider(
             contract,
             behaviour,
             clock=self._roster.clock,
@@ -242,6 +251,8 @@ class Role:
             callback_url=self._roster.callback_url if contract.tells_accounts else None,
             send=self._roster.send,
         )
+        self._roster.tally.attend(provider)
+        return provider
 
 
 def _load_all(roles: Iterable[Role]) -> None:
