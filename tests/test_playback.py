@@ -27,6 +27,14 @@ def test_time_moves_on_to_the_recorded_state(acme: Acme):
     assert told(acme, *rude, name="rude", scenario="rude") == []
 
 
+def test_a_recording_may_have_times_and_files(acme: Acme):
+    """When an exchange was, and what came of the fetching of result files, may be recorded, and is not compared."""
+    timed = {**exchange(MAKE, MADE), "at": 0}, {**looked("done"), "at": 12.5}
+    assert told(acme, *timed, files=[{"at": 13, "status": 200, "mediaType": "image/png", "size": 7}]) == []
+    acme.record({"at": 3})
+    assert len(acme.problems()) == 1
+
+
 def test_a_job_can_be_asked_for_in_a_body(acme: Acme):
     """The id of a status read may stand in its body."""
     look = acme.openapi["paths"]["/jobs/{id}"].pop("get")
