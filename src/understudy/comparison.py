@@ -1,7 +1,7 @@
 """Hold what a fake answers against what was recorded, with the contract's own template to say what each value is.
 
-Ids, times, durations, links, signatures and bytes are compared by kind; all else must be equal. The kind of a value is
-that of the expression which stands for it in the template, never a matter of its name.
+Ids, times, durations, links, balances, progress, signatures and bytes are compared by kind; all else must be equal. The
+kind of a value is that of the expression which stands for it in the template, never a matter of its name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from understudy.lifecycle import Json
 
 At = tuple[str | int, ...]
 
-Kind = OneOf["id", "time", "duration", "link", "text"]
+Kind = OneOf["id", "time", "duration", "link", "text", "number"]
 
 #: A recorded number that stands for a time must lead to one of these years, or its unit is not the contract's.
 FIRST_YEAR_SECONDS, LAST_YEAR_SECONDS = 946684800.0, 4102444800.0  # 2000 and 2100
@@ -43,6 +43,8 @@ _BY_NAME: dict[tuple[str, str], Kind] = {
     ("file", "uploadedAt"): "time",
     ("delivery", "timestamp"): "time",
     ("now", ""): "time",
+    ("job", "progress"): "number",
+    ("account", "balance"): "number",
     **{(root, "url"): "link" for root in ("output", "file", "asset")},
     ("delivery", "id"): "text",
     ("signature", ""): "text",
@@ -239,7 +241,7 @@ class Comparison:
         if kind == "id":
             self._id(recorded, actual, at)
             return
-        fits = {"time": _times, "duration": _durations, "link": _links, "text": _texts}[kind]
+        fits = {"time": _times, "duration": _durations, "link": _links, "text": _texts, "number": _numbers}[kind]
         alike = (recorded is None, isinstance(recorded, str)) == (actual is None, isinstance(actual, str))
         if not alike or not (recorded is None or fits(_read(expression, recorded), _read(expression, actual))):
             self.differ(at, f"a {kind}: recorded is {shown(recorded)}, the fake has {shown(actual)}")
@@ -292,6 +294,11 @@ def _times(recorded: Json, actual: Json) -> bool:
 def _durations(recorded: Json, actual: Json) -> bool:
     before, now = _seconds(recorded), _seconds(actual)
     return before is not None and now is not None and before >= 0
+
+
+def _numbers(recorded: Json, actual: Json) -> bool:
+    """Say whether both are numbers: what an account has, and how far a job is, no two runs agree on."""
+    return _seconds(recorded) is not None and _seconds(actual) is not None
 
 
 def _links(recorded: Json, actual: Json) -> bool:
