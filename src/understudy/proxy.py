@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import uvicorn
 from starlette.responses import JSONResponse, Response
@@ -105,6 +105,16 @@ def proxied(
             server.beside(closed)
 
 
+class Answering(Protocol):
+    """Who answers for the hosts of a proxy."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as an ASGI application."""
+
+    def stop(self) -> None:
+        """End all waits."""
+
+
 class Proxy:
     """A proxy; made by `proxied`.
 
@@ -138,8 +148,8 @@ class Proxy:
         self._work: set[asyncio.Task[None]] = set()
         self._room: Room | None = None
 
-    async def open(self, carrier: Carrier, listener: socket.socket) -> None:
-        """Begin; called once, by `proxied`."""
+    async def open(self, carrier: Answering, listener: socket.socket) -> None:
+        """Begin, with who answers for the hosts; called once, in the event loop that it works in."""
         self._carrier = carrier
         self._config = uvicorn.Config(
             self._answer,

@@ -58,7 +58,7 @@ def run(
             if file is not None:
                 _write(file, "")  # rather now than after all has been done
             environment = merged(proxy.environment, os.environ)
-            status = _isolated(command, environment, server, proxy) if isolated else _executed(command, environment)
+            status = _isolated(command, environment, server, proxy) if isolated else executed(command, environment)
         sys.stderr.write(f"{report.text(proxy.refused, proxy.distrusted)}\n")
         if file is not None:
             _write(file, json.dumps(report.data(proxy.refused, proxy.distrusted, status), indent=2) + "\n")
@@ -80,16 +80,17 @@ def _isolated(command: Sequence[str], environment: Mapping[str, str], server: Li
             entrances = room.settle(process.pid)
             server.beside(lambda _: proxy.enter(room, entrances))
 
-        return _executed(command, environment, room.way_in, [room.descriptor], settle)
+        return executed(command, environment, room.way_in, [room.descriptor], settle)
 
 
-def _executed(
+def executed(
     command: Sequence[str],
     environment: Mapping[str, str],
     before: Sequence[str] = (),
     descriptors: Sequence[int] = (),
     settle: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
 ) -> int:
+    """Run a command to its end, and return its exit status, as `run` does."""
     processes: list[subprocess.Popen[bytes]] = []
     with _passed_on(processes):
         try:
