@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `run`, `env`, `check`, `diff`, `coverage`, `export`, `new`, `demo`.
+"""The command line: `understudy serve`, `run`, `env`, `check`, `record`, `diff`, `coverage`, `export`, `new`, `demo`.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
@@ -21,6 +21,7 @@ from understudy.errors import UnderstudyError
 
 if TYPE_CHECKING:
     from understudy.proxy import Proxy
+    from understudy.record.relay import Relay
     from understudy.server import LiveServer
 
 # What a command needs is imported when it runs: `--help` has to be quick. So these are those of `outputs`, once more.
@@ -107,6 +108,27 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("providers", nargs="*", metavar="PROVIDER", help="a name, or a contract folder; default: all")
     check.add_argument("--format", default="text", choices=_FORMATS, help="default: %(default)s")
     check.set_defaults(command=_check)
+
+    record = commands.add_parser(
+        "record", help="write down what a provider says", description="Write down what a provider says, as recordings."
+    )
+    record.add_argument("provider", metavar="PROVIDER", help="a name, or a contract folder")
+    record.add_argument("command_line", nargs="*", metavar="COMMAND", help="a program to record, after --")
+    record.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the recordings go")
+    record.add_argument(
+        "--upstream",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="the provider, which alone is forwarded to; with a command, also its other hosts",
+    )
+    record.add_argument("--har", type=Path, metavar="FILE", help="what was seen, in place of a provider")
+    record.add_argument("--port", type=int, default=4020, metavar="N", help="default: %(default)s; 0: any that is free")
+    record.add_argument(
+        "--callback", action="append", type=Path, default=[], metavar="FILE", help="the body of one that came elsewhere"
+    )
+    record.add_argument("--patch", type=Path, metavar="FILE", help="where the patch goes; default: standard output")
+    record.set_defaults(command=_record)
 
     diff = commands.add_parser(
         "diff", help="say what has changed for a consumer", description="Say what has changed for a consumer."
@@ -257,6 +279,31 @@ def _check(arguments: argparse.Namespace) -> int:
     from understudy.check import run
 
     return run(arguments.providers, format=arguments.format)
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    with _stop_signal() as stop:
+        from understudy.record.run import record
+
+        def until_stopped(relay: Relay) -> None:
+            print(f"in place of the provider: {relay.url}\ncallbacks: {relay.callback_url}", file=sys.stderr)
+            print("Ctrl-C ends it, and writes the recordings.", file=sys.stderr, flush=True)
+            while True:
+                with suppress(queue.Empty):
+                    stop.get(timeout=0.2)
+                    return
+
+        return record(
+            arguments.provider,
+            arguments.out,
+            upstreams=arguments.upstream,
+            har=arguments.har,
+            port=arguments.port,
+            command=arguments.command_line,
+            callbacks=arguments.callback,
+            patch=arguments.patch,
+            until=until_stopped,
+        )
 
 
 def _diff(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""`understudy record`: keep what a provider says, without what is nobody's business, as recordings of its contract."""
