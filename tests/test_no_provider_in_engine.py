@@ -47,7 +47,6 @@ APART = {
     "fail": "the option --fail-on of the command line; a word for a state at some providers",
     "level": "a member of SARIF; a field of the logs at some providers",
     "results": "a member of SARIF; what some providers call the jobs of a list",
-    "mimeType": "a member of HAR; what some providers call the media type of a file",
     "version": "the option --version of the command line; what some providers call a model",
     "webhook": "a word of the names in Standard Webhooks; where some providers are told the URL",
     "webhooks": "Standard Webhooks itself; a part of the path of some providers",
