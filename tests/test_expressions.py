@@ -41,9 +41,9 @@ def paths(names: Names | None) -> st.SearchStrategy[list[str]]:
     return st.just([]) | st.one_of(options).map(lambda parts: [*parts[0], *parts[1]])
 
 
-WITH_ARGUMENT = {"default", "head", "preference"}
+WITH_ARGUMENT = {"after", "default", "head", "preference"}
 codec_texts = st.sampled_from(
-    [*sorted(CODECS - WITH_ARGUMENT), 'default("(}|")', "default(0)", "head(1)", 'preference("wait")']
+    [*sorted(CODECS - WITH_ARGUMENT), 'default("(}|")', "default(0)", "head(1)", 'preference("wait")', 'after("a")']
 )
 expressions = st.builds(
     lambda root_path, pointer, codecs: "$" + ".".join(root_path) + pointer + "".join(f"|{codec}" for codec in codecs),

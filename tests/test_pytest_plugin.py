@@ -220,20 +220,20 @@ def test_a_callback_that_was_not_taken_fails_a_test(project: pytest.Pytester) ->
     run(project, code, "--understudy-lenient").assert_outcomes(passed=4)
 
 
-def test_a_run_can_be_lenient_and_have_a_seed(unmeasured: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_can_be_lenient_and_have_a_seed(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """What holds for a whole run is said by option, in the ini file or in the environment."""
     code = """
         def test_lenient(kie):
             kie.client().get("/nowhere")
             assert kie.provider._seed == 7
         """
-    run(unmeasured, code, "--understudy-lenient", "--understudy-seed", "7").assert_outcomes(passed=1)
-    unmeasured.makeini("[pytest]\nunderstudy_lenient = true\nunderstudy_seed = 7\n")
-    run(unmeasured, code).assert_outcomes(passed=1)
-    unmeasured.makeini("[pytest]\n")
+    run(project, code, "--understudy-lenient", "--understudy-seed", "7").assert_outcomes(passed=1)
+    project.makeini("[pytest]\nunderstudy_lenient = true\nunderstudy_seed = 7\n")
+    run(project, code).assert_outcomes(passed=1)
+    project.makeini("[pytest]\n")
     monkeypatch.setenv("UNDERSTUDY_LENIENT", "1")
     monkeypatch.setenv("UNDERSTUDY_SEED", "7")
-    run(unmeasured, code).assert_outcomes(passed=1)
+    run(project, code).assert_outcomes(passed=1)
 
 
 SERVED = """
@@ -286,9 +286,9 @@ SERVED = """
     """
 
 
-def test_a_live_server_is_shared_and_each_test_has_its_own_account(unmeasured: pytest.Pytester) -> None:
+def test_a_live_server_is_shared_and_each_test_has_its_own_account(project: pytest.Pytester) -> None:
     """Tests on one live server do not meet, and each fails for its own requests alone."""
-    run(unmeasured, SERVED).assert_outcomes(passed=13, errors=1)
+    run(project, SERVED).assert_outcomes(passed=13, errors=1)
 
 
 def test_tests_run_in_parallel(unmeasured: pytest.Pytester) -> None:
