@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from tests.acme import MADE, MAKE, SOURCE, Acme, exchange, looked, read_as, told
 from tests.test_recordings import RECORDINGS
 from understudy.clock import VirtualClock
-from understudy.comparison import Ids
+from understudy.comparison import Comparison, Ids
+from understudy.contract.expressions import parse_expression
 from understudy.contract.loader import Document, load, pointer_parts
+from understudy.contract.templates import Leaf, Literal, Match
 from understudy.folders import find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import Json
@@ -329,3 +331,33 @@ def test_what_the_fake_adds_is_a_note(acme: Acme):
     assert "the fake says more than was recorded: /exchanges/1/response/body: input, made" in [
         note.text for note in report.notes
     ]
+
+
+def leaf(text: str) -> Leaf:
+    return Leaf(parse_expression(text), omit=False)
+
+
+@pytest.mark.parametrize(
+    ("template", "recorded", "actual", "what"),
+    [
+        (leaf("$job.status"), "ready", "done", "word"),
+        (leaf("$job.createdAt|epochMs"), 1767225600, 1767225600000, "time"),
+        (leaf("$job.id"), 7, "seven", "id"),
+        (leaf("$output.url"), "https://a.test/1", "https://b.test/1", "link"),
+        (leaf("$job.cost"), 3, 4.5, "number"),
+        (leaf("$job.error.message"), "no", "never", "text"),
+        (leaf("$job.error.message"), None, "never", "type"),
+        (leaf("$job.refunded"), True, False, "value"),
+        (Match("broken"), "gone", "broken", "literal"),
+        (Literal(200), 0, 200, "literal"),
+        (Literal("fine"), "well", "fine", "text"),
+        (None, [1], [1, 2], "items"),
+        (None, {"a": 1}, {}, "member"),
+        (None, {}, [], "type"),
+    ],
+)
+def test_a_difference_says_what_kind_of_thing_is_different(template, recorded, actual, what):
+    """Each difference has a word for what is different: a time, a word of a state, a type, a member and so on."""
+    comparison = Comparison((), Ids())
+    comparison.compare(template, recorded, actual, ("body",), parts={})
+    assert [difference.what for difference in comparison.differences] == [what]

@@ -9,18 +9,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Literal as OneOf
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Expression
 from understudy.contract.loader import pointer_parts
-from understudy.contract.templates import Each, Either, JsonText, Leaf, List, Literal, Object, Path, Template, Text
+from understudy.contract.templates import (
+    Each,
+    Either,
+    JsonText,
+    Leaf,
+    List,
+    Literal,
+    Match,
+    Object,
+    Path,
+    Template,
+    Text,
+)
 from understudy.lifecycle import Json
 
 At = tuple[str | int, ...]
 
 Kind = OneOf["id", "time", "duration", "link", "text", "number"]
+
+#: What is different: `word` is that of a state, `literal` what the contract has word by word, `value` the rest.
+What = OneOf[Kind, "word", "literal", "number", "type", "member", "items", "value"]
 
 #: A recorded number that stands for a time must lead to one of these years, or its unit is not the contract's.
 FIRST_YEAR_SECONDS, LAST_YEAR_SECONDS = 946684800.0, 4102444800.0  # 2000 and 2100
@@ -62,6 +78,22 @@ def kind_of(expression: Expression) -> Kind | None:
     return _BY_NAME.get((root, expression.path[-1] if expression.path else ""))
 
 
+class Difference(NamedTuple):
+    """Where the fake does something else than was recorded, and what.
+
+    Attributes:
+        at: Where in the recording.
+        text: What, as a sentence.
+        what: What kind of thing is different.
+        recorded: What was recorded there.
+    """
+
+    at: At
+    text: str
+    what: What = "value"
+    recorded: Json = None
+
+
 class Ids:
     """The ids of a recording, and those of the jobs that the fake has made in their place."""
 
@@ -101,17 +133,17 @@ class Comparison:
     """
 
     def __init__(self, elided: Iterable[str], ids: Ids) -> None:
-        self.differences: list[tuple[At, str]] = []
+        self.differences: list[Difference] = []
         self.added: list[At] = []
         self._elided = {tuple(pointer_parts(pointer)) for pointer in elided}
         self._ids = ids
         self._parts: Mapping[Path, Template] = {}
         self._new = False
 
-    def differ(self, at: At, text: str) -> None:
+    def differ(self, at: At, text: str, what: What = "value", recorded: Json = None) -> None:
         """Note a difference, unless its place is elided."""
         if not self.elides(at):
-            self.differences.append((at, text))
+            self.differences.append(Difference(at, text, what, recorded))
 
     def elides(self, at: At) -> bool:
         """Say whether a place, or one above it, is elided."""
@@ -182,7 +214,11 @@ class Comparison:
         elif isinstance(recorded, list) and isinstance(actual, list):
             self._items(template, recorded, actual, at)
         elif not same(self._ids.in_place(recorded), actual):
-            self.differ(at, f"recorded is {shown(recorded)}, the fake has {shown(actual)}")
+            self._unlike(template, recorded, actual, at)
+
+    def _unlike(self, template: Template | None, recorded: Json, actual: Json, at: At) -> None:
+        text = f"recorded is {shown(recorded)}, the fake has {shown(actual)}"
+        self.differ(at, text, _what(template, recorded, actual), recorded)
 
     def _meant(self, template: Template | None) -> Template | None:
         """Return what is rendered in fact: the first of several forms, and the template behind an expression."""
@@ -212,14 +248,14 @@ class Comparison:
             if key in actual:
                 self._value(inner.get(key), value, actual[key], (*at, key))
             else:
-                self.differ((*at, key), f'the fake has no "{key}" here')
+                self.differ((*at, key), f'the fake has no "{key}" here', "member")
         self.added += [(*at, key) for key in actual if key not in recorded]
 
     def _items(self, template: Template | None, recorded: list[Json], actual: list[Json], at: At) -> None:
         # a list of all models is as long as the contract is
         catalogue = isinstance(template, Each) and template.variable == "model"
         if len(recorded) > len(actual) or (len(recorded) < len(actual) and not catalogue):
-            self.differ(at, f"recorded are {len(recorded)} items, the fake has {len(actual)}")
+            self.differ(at, f"recorded are {len(recorded)} items, the fake has {len(actual)}", "items")
         for index, (value, item) in enumerate(zip(recorded, actual, strict=False)):
             inner = template.do if isinstance(template, Each) else None
             if isinstance(template, List):
@@ -232,7 +268,7 @@ class Comparison:
         if before is None or now is None:
             before = now = {}
             if self._ids.in_place(recorded) != actual:
-                self.differ(at, f"recorded is {shown(recorded)}, the fake has {shown(actual)}")
+                self._unlike(template, recorded, actual, at)
         for part in template.parts:
             if isinstance(part, Expression) and part.text in before:
                 self._value(Leaf(part, False), before[part.text], now[part.text], at)
@@ -244,20 +280,41 @@ class Comparison:
         fits = {"time": _times, "duration": _durations, "link": _links, "text": _texts, "number": _numbers}[kind]
         alike = (recorded is None, isinstance(recorded, str)) == (actual is None, isinstance(actual, str))
         if not alike or not (recorded is None or fits(_read(expression, recorded), _read(expression, actual))):
-            self.differ(at, f"a {kind}: recorded is {shown(recorded)}, the fake has {shown(actual)}")
+            text = f"a {kind}: recorded is {shown(recorded)}, the fake has {shown(actual)}"
+            self.differ(at, text, kind, recorded)
 
     def _id(self, recorded: Json, actual: Json, at: At) -> None:
         if not isinstance(recorded, str) or not isinstance(actual, str):
-            self.differ(at, f"an id: recorded is {shown(recorded)}, the fake has {shown(actual)}")
+            text = f"an id: recorded is {shown(recorded)}, the fake has {shown(actual)}"
+            self.differ(at, text, "id", recorded)
             return
         known = self._ids.real
         if self._new:
             known[recorded] = actual
         elif known.get(recorded, actual) != actual:
-            self.differ(at, f"{shown(recorded)} is recorded, the fake tells of another job")
+            self.differ(at, f"{shown(recorded)} is recorded, the fake tells of another job", "id")
         elif recorded not in known and actual in known.values():
-            self.differ(at, f"{shown(recorded)} is recorded as the id of no job before this")
+            self.differ(at, f"{shown(recorded)} is recorded as the id of no job before this", "id")
         known.setdefault(recorded, actual)
+
+
+def _what(template: Template | None, recorded: Json, actual: Json) -> What:
+    """Return what kind of thing is different between two values that are compared as they are."""
+    if json_type(recorded) != json_type(actual):
+        return "type"
+    if isinstance(template, Match) or (isinstance(template, Literal) and not isinstance(actual, str)):
+        return "literal"
+    if isinstance(template, Leaf) and template.path[-1] == "status":
+        return "word"
+    return "text" if isinstance(actual, str) else "number" if json_type(actual) == "number" else "value"
+
+
+def json_type(value: Json) -> str:
+    """Return the JSON type of a value; whole numbers are numbers."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    kinds = {str: "string", int: "number", float: "number", list: "array"}
+    return next((name for kind, name in kinds.items() if isinstance(value, kind)), "object")
 
 
 def shown(value: Json) -> str:

@@ -77,32 +77,43 @@ def play(contract: Contract, behaviour: Behaviour, document: Document) -> Playba
         document: The recording.
     """
     before = len(document.problems)
-    added = _Player(contract, behaviour, document).play()
+    added = Player(contract, behaviour, document).play()
     return Playback(len(document.problems) == before, tuple("".join(f"/{part}" for part in at) for at in added))
 
 
-class _Player:
-    """One recording, being played."""
+class Player:
+    """One recording, being played.
+
+    Args:
+        contract: What the provider promises.
+        behaviour: How its fake acts.
+        document: The recording; one without exchanges, where they are held against the fake as they come.
+
+    Attributes:
+        provider: The fake, on a virtual clock of its own.
+        comparison: What was found to be different.
+        ids: Which job of the fake stands for which recorded id.
+    """
 
     def __init__(self, contract: Contract, behaviour: Behaviour, document: Document) -> None:
         self._contract = contract
         self._document = document
         self._data = document.data
         self._clock = VirtualClock()
-        self._provider = Provider(
+        self.provider = Provider(
             contract, behaviour, clock=self._clock, scenario=self._data.get("scenario"), send=self._collect
         )
         if "next" in self._data:
-            self._provider.plan_next(Plan(failure=self._data["next"]["failure"]))
-        self._ids = Ids()
-        self._comparison = Comparison((entry["at"] for entry in self._data.get("elided", ())), self._ids)
+            self.provider.plan_next(Plan(failure=self._data["next"]["failure"]))
+        self.ids = Ids()
+        self.comparison = Comparison((entry["at"] for entry in self._data.get("elided", ())), self.ids)
         kinds = contract.job_types.values()
         self._streaming = next((job_type for job_type in kinds if job_type.events is not None), contract.job_type)
         self._deliveries: deque[tuple[Delivery, Job, JobType]] = deque()
         self._stream: Stream | None = None
 
     def _collect(self, delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
-        play = self._provider.plays[delivery.job_id]
+        play = self.provider.plays[delivery.job_id]
         self._deliveries.append((delivery, replace(play.job), play.job_type))
         done(200, "")
 
@@ -119,37 +130,48 @@ class _Player:
                 else:
                     self._event(exchange["event"], (*at, "event"))
             except ClockExhausted as error:
-                self._comparison.differ(at, str(error).splitlines()[0])
+                self.comparison.differ(at, str(error).splitlines()[0])
             except CodecError as error:
-                self._comparison.differ(at, f"the fake cannot make what it says here: {error} is expected")
-        for place, text in self._comparison.differences:
+                self.comparison.differ(at, f"the fake cannot make what it says here: {error} is expected")
+        for place, text, *_ in self.comparison.differences:
             self._document.problem(place, f"{text} (/{'/'.join(map(str, place))})")
-        return self._comparison.added
+        return self.comparison.added
 
     # --- a request and its reply ---
 
     def _exchange(self, exchange: Mapping[str, Any], at: At) -> None:
         recorded, expected = exchange["request"], exchange["response"]
         operation = self._contract.operations[recorded["operation"]]
-        job_type = self._contract.job_type_of(operation.id)
         given = {
             **recorded,
-            "path": {name: self._ids.exact(value) for name, value in recorded.get("path", {}).items()},
-            "query": {name: self._ids.exact(value) for name, value in recorded.get("query", {}).items()},
+            "path": {name: self.ids.exact(value) for name, value in recorded.get("path", {}).items()},
+            "query": {name: self.ids.exact(value) for name, value in recorded.get("query", {}).items()},
         }
         if "body" in recorded:
-            given["body"] = self._ids.in_place(recorded["body"])
+            given["body"] = self.ids.in_place(recorded["body"])
         request = request_to(operation, given)
         view = RequestView(given.get("body"), request.parameters, request.header, given["path"])
-        status = job_type.status
+        self.hold(operation, request, view, expected, at)
+
+    def hold(self, operation: Operation, request: Request, view: RequestView, expected: Json, at: At) -> None:
+        """Ask the fake, once the job is where an answer has it, and compare what it says with that answer.
+
+        Args:
+            operation: What is asked.
+            request: The request, with the fake's own ids.
+            view: The same, as expressions see it.
+            expected: The answer: `status`, `headers` and `body`.
+            at: Where the exchange stands in the recording.
+        """
+        job_type, status = self._contract.job_type_of(operation.id), self._contract.job_type_of(operation.id).status
         if (
             status is not None
             and operation.id == status.operation
             and not self._reach(status, request, view, expected, (*at, "response"))
         ):
             return
-        before = {job_id: replace(play.job) for job_id, play in self._provider.plays.items()}
-        outcome = self._provider.handle(request)
+        before = {job_id: replace(play.job) for job_id, play in self.provider.plays.items()}
+        outcome = self.provider.handle(request)
         while isinstance(outcome, Wait):
             self._clock.sleep(outcome.until - self._clock.now())
             outcome = outcome.resume()
@@ -162,8 +184,8 @@ class _Player:
 
     def _reach(self, status: Status, request: Request, view: RequestView, expected: Json, at: At) -> bool:
         """Let time pass until a job is where the recorded reply has it; say whether it ever is."""
-        play = self._provider.plays.get(str(first_value(status.id, {"request": view})))
-        body = self._comparison.known(expected.get("body"), (*at, "body"))
+        play = self.provider.plays.get(str(first_value(status.id, {"request": view})))
+        body = self.comparison.known(expected.get("body"), (*at, "body"))
         scope = {"statusCode": expected["status"], "response": {"body": body, "header": {}}, "request": view}
         success = status.reply.success
         if play is None or not 200 <= expected["status"] < 300 or (success is not None and not success.holds(scope)):
@@ -172,7 +194,7 @@ class _Player:
             read = status.reply.read(body, scope)
         except ReadError as error:
             place = (*at, "body", *error.pointer)
-            self._comparison.differ(place, f"a client could not read what is recorded: {error}")
+            self.comparison.differ(place, f"a client could not read what is recorded: {error}")
             return False
         word = read.reading.get(("job", "status"))
         if word is None and not status.reply.words.told_without_word:
@@ -181,15 +203,15 @@ class _Player:
         seen = [play.job.status]
         while not (play.job.state is read.state and (word is None or same(word, play.job.status))):
             if play.reads_left is not None:
-                answer = self._provider.handle(request)
+                answer = self.provider.handle(request)
                 if isinstance(answer, Reply) and answer.error is not None:
-                    self._comparison.differ(at, f'a read of the job is answered with "{answer.error}"')
+                    self.comparison.differ(at, f'a read of the job is answered with "{answer.error}"')
                     return False
                 due = self._clock.next_due()  # which must not come meanwhile
                 self._clock.advance(PACE_SECONDS if due is None else min(PACE_SECONDS, (due - self._clock.now()) / 2))
             elif not self._clock.step():
                 words, wanted = ", ".join(map(shown, dict.fromkeys(seen))), read.state if word is None else shown(word)
-                self._comparison.differ(at, f"the job is never {wanted}; it is {words}")
+                self.comparison.differ(at, f"the job is never {wanted}; it is {words}")
                 return False
             seen.append(play.job.status)
         return True
@@ -204,7 +226,7 @@ class _Player:
         view: RequestView,
         before: Mapping[str, Job],
     ) -> None:
-        actual, compared = decoded(reply.body), self._comparison
+        actual, compared = decoded(reply.body), self.comparison
         error = "" if reply.error is None else f' (the error "{reply.error}")'
         if reply.status != expected["status"]:
             compared.differ((*at, "status"), f"recorded is {expected['status']}, the fake has {reply.status}{error}")
@@ -227,17 +249,17 @@ class _Player:
         for name, value in recorded.get("headers", {}).items():
             template, actual = templates.get(name.lower()), sent.get(name.lower())
             text = value if isinstance(value, str) else dump_json(value)
-            self._comparison.compare(template, text, actual, (*at, "headers", name), parts=source.parts)
+            self.comparison.compare(template, text, actual, (*at, "headers", name), parts=source.parts)
 
     def _schema_takes(self, schema: SchemaCheck | None, recorded: Json, actual: Json, at: At) -> None:
         """Hold what was recorded, with what the fake has in elided places, to the schema of the document."""
-        filled = self._comparison.filled(recorded, actual, at)
+        filled = self.comparison.filled(recorded, actual, at)
         for violation in schema.violations(filled) if schema is not None else ():
             self._refused(violation, filled, at)
 
     def _refused(self, violation: Violation, value: Json, at: At) -> None:
         place = (*at, *as_at(value, violation.pointer))
-        self._comparison.differ(place, f"the document's own schema does not take this: {violation.message}")
+        self.comparison.differ(place, f"the document's own schema does not take this: {violation.message}")
 
     def _request_fits(self, operation: Operation, view: RequestView, at: At) -> None:
         """Hold a request that was accepted to its schemas, which a late check of the input may not have done."""
@@ -262,7 +284,7 @@ class _Player:
             rule = next((found for found in rules if fits(found.body, actual)), None)
             return _Source() if rule is None else _Source(rule.body, rule.headers, {("error", "message"): rule.message})
         part = job_type.operation_ids().get(operation)
-        now = {job_id: play.job for job_id, play in self._provider.plays.items()}
+        now = {job_id: play.job for job_id, play in self.provider.plays.items()}
         about = before if part == "status" else {**before, **now}  # a read can be the last of a step, a job be removed
         jobs = [about[job_id] for job_id in reply.jobs]
         job = next(iter(jobs), None)
@@ -281,7 +303,7 @@ class _Player:
     def _callback(self, recorded: Mapping[str, Any], at: At) -> None:
         while not self._deliveries:
             if not self._clock.step():
-                self._comparison.differ(at, "the fake sends no callback here")
+                self.comparison.differ(at, "the fake sends no callback here")
                 return
         delivery, job, job_type = self._deliveries.popleft()
         callback = job_type.callback
@@ -291,7 +313,7 @@ class _Player:
         source = _Source(template, headers, results_of(job_type))
         self._headers(source, recorded, delivery.headers, at)
         actual, place = decoded(delivery.body), (*at, "body")
-        self._comparison.compare(template, recorded["body"], actual, place, parts=source.parts)
+        self.comparison.compare(template, recorded["body"], actual, place, parts=source.parts)
         self._schema_takes(callback_schema(self._contract, str(job.operation)), recorded["body"], actual, place)
 
     def _listen(self, job_id: str | None) -> None:
@@ -304,7 +326,7 @@ class _Player:
         if self._stream is not None or (events.scope == "job") != (job_id is not None):
             return
         operation = self._contract.operations[events.operation]
-        outcome = self._provider.handle(request_to(operation, naming(events.id, job_id)))
+        outcome = self.provider.handle(request_to(operation, naming(events.id, job_id)))
         self._stream = outcome if isinstance(outcome, Stream) else None
 
     def _event(self, recorded: Mapping[str, Any], at: At) -> None:
@@ -314,10 +336,10 @@ class _Player:
                 continue
             event, data = parse_frame(stream.frames.popleft())
             if name is not None and event != name:
-                self._comparison.added.append((*at, event))
+                self.comparison.added.append((*at, event))
                 continue
             told = None if self._streaming.events is None else recognise(self._streaming.events, event, data)
             template, parts = None if told is None else told.frame.data, results_of(self._streaming)
-            self._comparison.compare(template, recorded["data"], data, (*at, "data"), parts=parts)
+            self.comparison.compare(template, recorded["data"], data, (*at, "data"), parts=parts)
             return
-        self._comparison.differ(at, "the fake sends no such event here")
+        self.comparison.differ(at, "the fake sends no such event here")
