@@ -36,7 +36,9 @@ At = tuple[str | int, ...]
 Kind = OneOf["id", "time", "duration", "link", "text", "number"]
 
 #: What is different: `word` is that of a state, `literal` what the contract has word by word, `value` the rest.
-What = OneOf[Kind, "word", "literal", "number", "type", "member", "items", "value"]
+What = OneOf[
+    Kind, "word", "literal", "number", "type", "member", "items", "value", "status", "schema", "state", "unreadable"
+]
 
 #: A recorded number that stands for a time must lead to one of these years, or its unit is not the contract's.
 FIRST_YEAR_SECONDS, LAST_YEAR_SECONDS = 946684800.0, 4102444800.0  # 2000 and 2100

@@ -126,7 +126,7 @@ class Player:
                 if "request" in exchange:
                     self._exchange(exchange, at)
                 elif "callback" in exchange:
-                    self._callback(exchange["callback"], (*at, "callback"))
+                    self.callback(exchange["callback"], (*at, "callback"))
                 else:
                     self._event(exchange["event"], (*at, "event"))
             except ClockExhausted as error:
@@ -151,9 +151,11 @@ class Player:
             given["body"] = self.ids.in_place(recorded["body"])
         request = request_to(operation, given)
         view = RequestView(given.get("body"), request.parameters, request.header, given["path"])
-        self.hold(operation, request, view, expected, at)
+        reply = self.hold(operation, request, view, expected, at)
+        if reply is not None and reply.error is None and "body" in expected:
+            self._request_fits(operation, view, (*at, "request"))
 
-    def hold(self, operation: Operation, request: Request, view: RequestView, expected: Json, at: At) -> None:
+    def hold(self, operation: Operation, request: Request, view: RequestView, expected: Json, at: At) -> Reply | None:
         """Ask the fake, once the job is where an answer has it, and compare what it says with that answer.
 
         Args:
@@ -162,6 +164,9 @@ class Player:
             view: The same, as expressions see it.
             expected: The answer: `status`, `headers` and `body`.
             at: Where the exchange stands in the recording.
+
+        Returns:
+            What the fake says; None where its job is never where the answer has it.
         """
         job_type, status = self._contract.job_type_of(operation.id), self._contract.job_type_of(operation.id).status
         if (
@@ -169,7 +174,7 @@ class Player:
             and operation.id == status.operation
             and not self._reach(status, request, view, expected, (*at, "response"))
         ):
-            return
+            return None
         before = {job_id: replace(play.job) for job_id, play in self.provider.plays.items()}
         outcome = self.provider.handle(request)
         while isinstance(outcome, Wait):
@@ -181,6 +186,16 @@ class Player:
         if outcome.jobs:
             self._listen(outcome.jobs[0])
         self._reply(operation, job_type, outcome, expected, (*at, "response"), view, before)
+        return outcome
+
+    def lost(self, request: Request, expected: Json, at: At) -> Reply:
+        """Compare the answer to a request that leads to no operation; see `hold`."""
+        reply = self.provider.handle(request)
+        assert isinstance(reply, Reply)  # nothing goes wrong here that no story has asked for
+        view = RequestView(None, {}, {}, {})
+        source = self._source("", self._contract.job_type, reply, decoded(reply.body), view, {})
+        self._compare(source, reply, expected, (*at, "response"))
+        return reply
 
     def _reach(self, status: Status, request: Request, view: RequestView, expected: Json, at: At) -> bool:
         """Let time pass until a job is where the recorded reply has it; say whether it ever is."""
@@ -194,7 +209,7 @@ class Player:
             read = status.reply.read(body, scope)
         except ReadError as error:
             place = (*at, "body", *error.pointer)
-            self.comparison.differ(place, f"a client could not read what is recorded: {error}")
+            self.comparison.differ(place, f"a client could not read what is recorded: {error}", "unreadable")
             return False
         word = read.reading.get(("job", "status"))
         if word is None and not status.reply.words.told_without_word:
@@ -211,7 +226,7 @@ class Player:
                 self._clock.advance(PACE_SECONDS if due is None else min(PACE_SECONDS, (due - self._clock.now()) / 2))
             elif not self._clock.step():
                 words, wanted = ", ".join(map(shown, dict.fromkeys(seen))), read.state if word is None else shown(word)
-                self.comparison.differ(at, f"the job is never {wanted}; it is {words}")
+                self.comparison.differ(at, f"the job is never {wanted}; it is {words}", "state")
                 return False
             seen.append(play.job.status)
         return True
@@ -226,20 +241,24 @@ class Player:
         view: RequestView,
         before: Mapping[str, Job],
     ) -> None:
-        actual, compared = decoded(reply.body), self.comparison
-        error = "" if reply.error is None else f' (the error "{reply.error}")'
-        if reply.status != expected["status"]:
-            compared.differ((*at, "status"), f"recorded is {expected['status']}, the fake has {reply.status}{error}")
+        actual = decoded(reply.body)
         source = self._source(operation.id, job_type, reply, actual, view, before)
-        self._headers(source, expected, reply.headers, at)
+        self._compare(source, reply, expected, at, new=job_type.operation_ids().get(operation.id) == "create")
         if "body" not in expected:
             return
-        new = job_type.operation_ids().get(operation.id) == "create"
-        place = (*at, "body")
-        compared.compare(source.body, expected["body"], actual, place, parts=source.parts, new=new)
-        self._schema_takes(schema_of(self._contract, operation.id, reply.status), expected["body"], actual, place)
-        if reply.error is None:
-            self._request_fits(operation, view, (*at[:-1], "request"))
+        schema = schema_of(self._contract, operation.id, reply.status)
+        self._schema_takes(schema, expected["body"], actual, (*at, "body"))
+
+    def _compare(self, source: _Source, reply: Reply, expected: Json, at: At, *, new: bool = False) -> None:
+        """Compare status, headers and body of what the fake says with what was recorded."""
+        error = "" if reply.error is None else f' (the error "{reply.error}")'
+        if reply.status != expected["status"]:
+            text = f"recorded is {expected['status']}, the fake has {reply.status}{error}"
+            self.comparison.differ((*at, "status"), text, "status")
+        self._headers(source, expected, reply.headers, at)
+        if "body" in expected:
+            actual, place = decoded(reply.body), (*at, "body")
+            self.comparison.compare(source.body, expected["body"], actual, place, parts=source.parts, new=new)
 
     def _headers(
         self, source: _Source, recorded: Mapping[str, Any], headers: Iterable[tuple[str, str]], at: At
@@ -259,7 +278,8 @@ class Player:
 
     def _refused(self, violation: Violation, value: Json, at: At) -> None:
         place = (*at, *as_at(value, violation.pointer))
-        self.comparison.differ(place, f"the document's own schema does not take this: {violation.message}")
+        text = f"the document's own schema does not take this: {violation.message}"
+        self.comparison.differ(place, text, "schema")
 
     def _request_fits(self, operation: Operation, view: RequestView, at: At) -> None:
         """Hold a request that was accepted to its schemas, which a late check of the input may not have done."""
@@ -300,11 +320,12 @@ class Player:
 
     # --- what the provider sends by itself ---
 
-    def _callback(self, recorded: Mapping[str, Any], at: At) -> None:
+    def callback(self, recorded: Mapping[str, Any], at: At) -> Delivery | None:
+        """Compare a callback with the next one of the fake, and return that; None where it sends none."""
         while not self._deliveries:
             if not self._clock.step():
-                self.comparison.differ(at, "the fake sends no callback here")
-                return
+                self.comparison.differ(at, "the fake sends no callback here", "member")
+                return None
         delivery, job, job_type = self._deliveries.popleft()
         callback = job_type.callback
         assert callback is not None  # or nothing were delivered
@@ -315,6 +336,7 @@ class Player:
         actual, place = decoded(delivery.body), (*at, "body")
         self.comparison.compare(template, recorded["body"], actual, place, parts=source.parts)
         self._schema_takes(callback_schema(self._contract, str(job.operation)), recorded["body"], actual, place)
+        return delivery
 
     def _listen(self, job_id: str | None) -> None:
         """Subscribe to the events, where the recording has some and does not say when to."""

@@ -36,6 +36,7 @@ class Receiver:
 
     Args:
         status: The HTTP status that callbacks are answered with.
+        port: The port to listen on; 0 for any that is free.
 
     Attributes:
         received: What came in, in order.
@@ -51,8 +52,9 @@ class Receiver:
         <State.SUCCEEDED: 'succeeded'>
     """
 
-    def __init__(self, *, status: int = 200) -> None:
+    def __init__(self, *, status: int = 200, port: int = 0) -> None:
         self.status = status
+        self._port = port
         self.received: list[Received] = []
         self._arrived = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
@@ -120,7 +122,7 @@ class Receiver:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing: what came in is in `received`."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self

@@ -73,7 +73,16 @@ def load_contract(folder: Path) -> Contract:
     Raises:
         ContractInvalid: With every problem found.
     """
-    document = load_document(folder)
+    return compile_contract(load_document(folder), folder)
+
+
+def compile_contract(document: Document, folder: Path) -> Contract:
+    """Compile a document that was read; see `load_contract`.
+
+    Args:
+        document: The document.
+        folder: Where it was read from, after which the contract is called.
+    """
     usable = check_closed(document, "openapi")
     if usable and "x-jobs" not in document.data:
         text = 'the document lacks "x-jobs", which ties operations to jobs; an overlay.yaml may have it, too'
