@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `run`, `env`, `check`, `record`, `diff`, `coverage`, `export`, `new`, `demo`.
+"""The command line: `understudy serve`, `run`, `env`, `check`, `verify`, `record`, `diff`, `coverage`, `export`, `new`, `demo`.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
@@ -165,6 +165,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     coverage.set_defaults(command=_coverage)
 
+    verify = commands.add_parser(
+        "verify", help="hold a live provider to its contract", description="Hold a live provider to its contract."
+    )
+    verify.add_argument("provider", metavar="PROVIDER", help="a name, or a contract folder")
+    verify.add_argument("--base-url", required=True, metavar="URL", help="where it is; no other host is called")
+    verify.add_argument("--key-env", required=True, metavar="NAME", help="the environment variable that has the key")
+    verify.add_argument(
+        "--budget", default="0", metavar="USD", help="what may be spent; default: 0, nothing is paid for"
+    )
+    verify.add_argument("--only", action="append", default=[], metavar="CHECK", help="a check to make; default: all")
+    verify.add_argument("--resume", type=Path, metavar="FILE", help="where progress is kept, and taken up from")
+    verify.add_argument("--callback-url", metavar="URL", help="an address from which a tunnel leads to --callback-port")
+    verify.add_argument("--callback-port", type=int, default=0, metavar="N", help="default: any that is free")
+    verify.add_argument("--secret-env", metavar="NAME", help="the variable that has the secret of callbacks")
+    verify.add_argument("--format", default="text", choices=_FORMATS, help="default: %(default)s")
+    verify.add_argument(
+        "--fail-on",
+        default="breaking",
+        choices=("breaking", "drift", "variable", "never"),
+        help="the mildest difference that fails; default: %(default)s",
+    )
+    verify.set_defaults(command=_verify)
+
     new = commands.add_parser(
         "new", help="write a provider of your own", description="Write a provider of your own, to start from."
     )
@@ -322,6 +345,13 @@ def _coverage(arguments: argparse.Namespace) -> int:
     from understudy.coverage.run import run
 
     return run(arguments.files, url=arguments.url, format=arguments.format, fail_under=arguments.fail_under)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from understudy.verify.run import run
+
+    options = {name: value for name, value in vars(arguments).items() if name not in ("command", "provider")}
+    return run(arguments.provider, **options)
 
 
 def _new(arguments: argparse.Namespace) -> int:

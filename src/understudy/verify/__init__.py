@@ -1,0 +1,1 @@
+"""`understudy verify`: hold a live provider, or a fake, to its contract."""

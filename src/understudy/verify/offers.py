@@ -1,0 +1,100 @@
+"""What is paid for: which create each paid check sends, the cheapest first, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from understudy.contract.expressions import first_value
+from understudy.contract.model import Contract, Create
+from understudy.contract.operations import Operation
+from understudy.lifecycle import Json
+from understudy.probes import request_to, sample, sample_body, sample_parameters
+from understudy.verify.budget import price_of
+from understudy.verify.questions import put, wrong_bodies
+from understudy.verify.twin import Twin
+from understudy.wire import Request, RequestView
+
+
+class Offer(NamedTuple):
+    """A create that a check can send.
+
+    Attributes:
+        operation: The operationId.
+        model: Which model it asks for, where one is told.
+        request: The request, with the stand-in key.
+        view: The same, as expressions see it.
+        usd: What it costs by the contract, in US dollars.
+    """
+
+    operation: str
+    model: Json
+    request: Request
+    view: RequestView
+    usd: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.operation}{'' if self.model is None else f' with {self.model}'}"
+
+
+class Offers:
+    """What can be bought from a provider.
+
+    Args:
+        contract: What it promises.
+        twin: Says which jobs fail.
+        asks: Says whether an operation is asked at all.
+    """
+
+    def __init__(self, contract: Contract, twin: Twin, asks: Callable[[Operation], bool]) -> None:
+        self._contract = contract
+        self._kind = contract.job_type
+        self._twin = twin
+        self._asks = asks
+        self._blocking = [group for group in self._kind.creates if group.sync is not None and group.sync.when is None]
+        self._others = [group for group in self._kind.creates if group not in self._blocking]
+
+    def job(self, callback_url: str | None = None) -> Offer | None:
+        """Return the cheapest create that leaves its job to be asked for, or to call back."""
+        return _cheapest(self._offers(self._others, callback_url))
+
+    def blocking(self) -> Offer | None:
+        """Return the cheapest create that is answered when its job has ended."""
+        return _cheapest(self._offers(self._blocking))
+
+    def failing(self) -> Offer | None:
+        """Return the cheapest create whose job fails, for an input that is looked at when the job runs."""
+        late = [group for group in self._others if group.late]
+        return _cheapest(offer for offer in self._offers(late, wrong=True) if self._twin.would_fail(offer.request))
+
+    def _offers(
+        self, groups: Iterable[Create], callback_url: str | None = None, *, wrong: bool = False
+    ) -> Iterator[Offer]:
+        for group in groups:
+            if callback_url is not None and not group.callback_url:
+                continue
+            for operation in map(self._contract.operations.__getitem__, group.operations):
+                for body in self._bodies(operation, wrong=wrong) if self._asks(operation) else ():
+                    given = {**sample_parameters(self._contract, operation), "body": body}
+                    if callback_url is not None:
+                        given = put(given, group.callback_url, callback_url)
+                    view = RequestView(given["body"], given["query"], given["headers"], given["path"])
+                    usd = price_of(self._kind, group, view)
+                    if usd is not None:
+                        model = first_value(group.model, {"request": view})
+                        yield Offer(operation.id, model, request_to(operation, given), view, usd)
+
+    def _bodies(self, operation: Operation, *, wrong: bool) -> Iterator[Json]:
+        """Yield bodies that an operation takes: its examples, and one for each model; or what is nearly one."""
+        data, check = self._contract.document.data, operation.body
+        made = [sample(data, info.schema) for info in self._kind.models.values()]
+        for body in (*operation.examples.values(), sample_body(self._contract, operation), *made):
+            if check is None or body is None or any(check.violations(body)):
+                continue
+            yield from wrong_bodies(self._contract, operation, body) if wrong else (body,)
+
+
+def _cheapest(offers: Iterable[Offer]) -> Offer | None:
+    """Return the cheapest, and among those one whose input has no links: they lead nowhere."""
+    return min(offers, key=lambda offer: (offer.usd, b"://" in offer.request.body), default=None)

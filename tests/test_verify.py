@@ -1,0 +1,317 @@
+"""Tests of `understudy verify`: fakes are as their contracts have them, altered ones are not, and no money is lost."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.alterations import KEY, Altered, Edit, alterations, judged
+from understudy.cli import main
+from understudy.clock import SystemClock
+from understudy.errors import UsageError
+from understudy.server import serve
+from understudy.verify.budget import Budget
+from understudy.verify.findings import Found
+from understudy.verify.run import run
+from understudy.verify.suite import FREE, PAID, Checked
+from understudy.wire import Reply, Request
+
+PROVIDERS = ("fal", "kie", "oxen", "replicate", "shortapi")
+
+#: In a run of every night, all alterations of each provider; else some of them.
+FEW = 5
+
+
+def differences(checks: list[Checked]) -> list[Found]:
+    return [found for check in checks for found in check.found]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_fake_is_as_its_contract_has_it(name: str):
+    """Verify finds nothing at all in the fakes of our providers, at any of their servers."""
+    for server in range(len(Altered(name).contract.servers)):
+        fake = Altered(name, server=server)
+        checks = fake.verify()
+        assert differences(checks) == []
+        assert sum(check.asked for check in checks if check.name in FREE) > 0
+    assert {check.name for check in checks} == {*FREE, *PAID}
+
+
+# --- altered by hand, after what happened or could -------------------------------------------------------------------
+
+
+def put(*steps: Any) -> Edit:
+    """Return an edit that puts a value at a place of `x-jobs`; the last step is the value."""
+
+    def edit(data: dict[str, Any]) -> None:
+        node = next(iter(data["x-jobs"].values()))
+        for step in steps[:-2]:
+            node = node[step]
+        node[steps[-2]] = steps[-1]
+
+    return edit
+
+
+def moved(steps: tuple[Any, ...], old: str, new: str) -> Edit:
+    """Return an edit that gives a member of an object in `x-jobs` another name."""
+
+    def edit(data: dict[str, Any]) -> None:
+        node = next(iter(data["x-jobs"].values()))
+        for step in steps:
+            node = node[step]
+        node[new] = node.pop(old)
+
+    return edit
+
+
+def operation(path: str, method: str, change: Callable[[dict[str, Any]], object]) -> Edit:
+    """Return an edit of an operation."""
+    return lambda data: change(data["paths"][path][method])
+
+
+def answered(when: Callable[[Request, Reply], bool], **changes: Any) -> Callable[[Request, Reply], Reply]:
+    """Return what changes some of the answers."""
+    return lambda request, reply: replace(reply, **changes) if when(request, reply) else reply
+
+
+KIE_BODY = ("status", "reply", "body", "data")
+
+BY_HAND: dict[str, tuple[str, Edit | None, Callable[[Request, Reply], Reply] | None]] = {
+    "the id has another name": ("kie", moved(("create", 0, "reply", "body", "data"), "taskId", "task_id"), None),
+    "the state has another name": ("kie", moved(KIE_BODY, "state", "status"), None),
+    "success is called completed": ("kie", put("states", "succeeded", ["completed"]), None),
+    "failure is 4 instead of 3, and running is 5": ("shortapi", put("states", "running", [5]), None),
+    "errors come by HTTP status": ("kie", put("errorTransports", ["http", "body"]), None),
+    "an unknown id is 404 and not 422": ("replicate", put("errors", "unknownModel", 0, "http", 404), None),
+    "the result is an object and no text": (
+        "kie",
+        put("status", "reply", "bodyByState", "succeeded", "data", "resultJson", "$job.result"),
+        None,
+    ),
+    "the result is in another place": ("oxen", moved(("status", "reply", "body"), "result_url", "url"), None),
+    "the id is a number": ("shortapi", put("create", 0, "reply", "body", "data", "job_id", 12345), None),
+    "times are in seconds": ("kie", put("status", "reply", "body", "data", "createTime", "$job.createdAt|epoch"), None),
+    "times are milliseconds": ("oxen", put("status", "reply", "body", "enqueued_at", "$job.createdAt|epochMs"), None),
+    "times are text": ("oxen", put("status", "reply", "body", "enqueued_at", "$job.createdAt|iso"), None),
+    "durations are seconds": (
+        "kie",
+        put("status", "reply", "bodyByState", "succeeded", "data", "costTime", "$job.durationSeconds|seconds"),
+        None,
+    ),
+    "callbacks are not signed": ("kie", lambda data: next(iter(data["x-jobs"].values()))["callback"].pop("sign"), None),
+    "callbacks are signed otherwise": ("kie", put("callback", "sign", "message", "{$delivery.body}"), None),
+    "callbacks do not come": ("kie", put("callback", "trigger", ["failed"]), None),
+    "a callback says OK in another word": ("fal", put("callback", "view", "states", "succeeded", ["DONE"]), None),
+    "a header is missing": ("fal", put("status", "reply", "headers", {}), None),
+    "202 is 200": ("fal", put("status", "reply", "http", 200), None),
+    "201 is 200": ("replicate", put("create", 0, "reply", "http", 200), None),
+    "links are not told": ("fal", moved(("create", 0, "reply", "body"), "status_url", "url"), None),
+    "a cancel is refused": ("oxen", put("cancel", "from", ["running"]), None),
+    "errors have another shape": (
+        "replicate",
+        put("errors", "unauthorized", 1, "body", {"error": "$error.message"}),
+        None,
+    ),
+    "no key is needed": ("kie", operation("/api/v1/chat/credit", "get", lambda node: node.update(security=[])), None),
+    "an operation is gone": ("oxen", None, answered(lambda request, _: request.path == "/api/ai/models", status=404)),
+    "a limit is gone": (
+        "kie",
+        lambda data: [
+            node["properties"]["input"]["properties"].get("prompt", {}).pop("maxLength", None)
+            for node in data["components"]["schemas"].values()
+            if "input" in node.get("properties", {}) and "properties" in node["properties"]["input"]
+        ],
+        None,
+    ),
+    "the result file is empty": (
+        "shortapi",
+        None,
+        answered(lambda request, _: request.host == "file.shortapi.ai", body=b""),
+    ),
+    "an answer is a page": (
+        "kie",
+        None,
+        answered(lambda request, _: "credit" in request.path, headers=[("content-type", "text/html")], body=b"<html>"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_a_drift_is_found(case: str):
+    """What providers have changed, or could, is found in their fakes when they do it."""
+    name, edit, change = BY_HAND[case]
+    found = differences(Altered(name, edit, change).verify())
+    assert any(one.grade != "variable" for one in found), found
+
+
+# --- one alteration for each leaf ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_altered_leaves_are_found(name: str):
+    """Of what anybody could see of an altered leaf of a contract, at least 95 in 100 are found."""
+    every = alterations(name)
+    night = settings.get_profile(settings._current_profile or "default").max_examples > 1000
+    some = every if night else random.Random(name).sample(every, FEW)
+    verdicts = [verdict for one in some if (verdict := judged(name, one)) is not None]
+    missed = [verdict.name for verdict in verdicts if verdict.shown and not verdict.found]
+    assert len(missed) <= 0.05 * len(verdicts), missed
+    assert any(verdict.found for verdict in verdicts)
+
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+
+class Interrupted(BaseException):
+    """Somebody pulls the plug."""
+
+
+def jobs_paid(fake: Altered) -> Decimal:
+    """Return what was spent at a fake, in US dollars, whatever came back of it."""
+    movements = [entry.amount for account in fake.provider.accounts.values() for entry in account.ledger.entries]
+    return sum((Decimal(str(amount)) for amount in movements if amount > 0), Decimal(0)) * Decimal(
+        str(fake.contract.job_type.usd_per_unit)
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    name=st.sampled_from(["oxen", "replicate"]),
+    budget=st.sampled_from(["0", "0.004", "0.05", "0.1", "1"]),
+    points=st.lists(st.tuples(st.integers(0, 25), st.booleans()), max_size=3),
+)
+def test_no_interruption_spends_more(tmp_path_factory, name: str, budget: str, points: list[tuple[int, bool]]):
+    """However often a run is interrupted and resumed, no check makes a second job, and the budget is kept."""
+    fake = Altered(name)
+    file = tmp_path_factory.mktemp("verify") / "progress.json"
+    inner = fake.transport.handle_request
+    count = 0
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        nonlocal count
+        count -= 1
+        if count == 0 and before:
+            raise Interrupted
+        response = inner(request)
+        if count == 0:
+            raise Interrupted  # it was made, and nobody was told
+        return response
+
+    fake.transport.handle_request = handle  # type: ignore[method-assign]
+    for count, before in (*points, (0, True)):  # noqa: B007
+        try:
+            checks = fake.verify(budget=budget, file=file, only=PAID)
+        except Interrupted:
+            checks = []
+        paid = jobs_paid(fake)
+        assert paid <= Decimal(budget)
+        assert len(fake.provider.plays) <= len(PAID)
+    assert {check.name for check in checks} == set(PAID)
+    kept = json.loads(file.read_text()) if file.exists() else {"checks": {}}
+    assert paid <= sum((Decimal(entry["usd"]) for entry in kept["checks"].values()), Decimal(0))
+    assert len(fake.provider.plays) <= len(kept["checks"])
+    assert KEY not in json.dumps(kept)
+    assert not [found for found in differences(checks) if found.grade == "breaking"]
+
+
+def test_what_was_paid_for_is_not_paid_again(tmp_path):
+    """A run that is begun again with the progress of one that has ended says the same, and pays nothing."""
+    fake, file = Altered("kie", put("states", "running", ["at work"])), tmp_path / "progress.json"
+    first = fake.verify(file=file, only=PAID)
+    paid = jobs_paid(fake)
+    second = fake.verify(file=file, only=PAID)
+    assert jobs_paid(fake) == paid > 0
+    assert differences(second) == differences(first) != []
+
+
+def test_without_a_budget_nothing_is_made():
+    """With a budget of nothing the free checks are made, no job is, and the paid ones say why not."""
+    fake = Altered("fal")
+    checks = fake.verify(budget="0")
+    assert not fake.provider.plays
+    assert all(check.skipped is not None for check in checks if check.name in PAID)
+    assert any(check.skipped is None for check in checks)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"about": {"provider": "fal"}, "checks": {}}'])
+def test_a_file_that_is_no_progress_is_refused(tmp_path, text: str):
+    """Progress is taken up from a file of the same run alone."""
+    file = tmp_path / "progress.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"progress\.json is"):
+        Budget(file, Decimal(1), {"provider": "kie"})
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def live(monkeypatch, tmp_path):
+    """A live fake of one provider in an empty folder, and the key in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROVIDER_KEY", KEY)
+    with serve("kie", speed=50) as server:
+        yield f"{server.url}/kie"
+
+
+def test_a_live_fake_is_as_its_contract_has_it(live, capsys):
+    """Over a socket a fake is as its contract has it; each check is told as it is made, and the prices before that."""
+    clock = SystemClock(50)
+    assert run("kie", base_url=live, key_env="PROVIDER_KEY", budget="0.04", clock=clock) == 0
+    out, err = capsys.readouterr()
+    assert "12 of 19 checks made, 0.040 USD spent" in out
+    assert "breaking" not in out
+    assert "drift" not in out
+    assert err.index("all of it costs 0.040 USD") < err.index("no-key: fine")
+    assert KEY not in out + err
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("format", ["text", "json", "junit", "github", "sarif"])
+def test_each_format_tells_of_the_checks(live, capsys, format: str):
+    """In each format the command tells what was checked, or found, and what a difference is worth."""
+    arguments = ["verify", "kie", "--base-url", live, "--key-env", "PROVIDER_KEY", "--only", "balance"]
+    assert main([*arguments, "--format", format]) == 0
+    out = capsys.readouterr().out
+    assert (out == "") == (format == "github")
+    with serve("shortapi", speed=50) as server:
+        arguments[arguments.index(live)] = f"{server.url}/shortapi"
+        assert main([*arguments, "--format", format]) == 1
+        assert main([*arguments, "--format", format, "--fail-on", "never"]) == 0
+        assert "getCredit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--base-url", "http://127.0.0.1:1", "--key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY is not set"),
+        (["--base-url", "nowhere", "--key-env", "PROVIDER_KEY"], "is no URL of a provider"),
+        (["--base-url", "http://127.0.0.1:1", "--key-env", "PROVIDER_KEY", "--budget", "much"], "no amount of money"),
+        (["--base-url", "http://127.0.0.1:1", "--key-env", "PROVIDER_KEY", "--only", "ballance"], "balance"),
+    ],
+)
+def test_a_wrong_question_is_told(monkeypatch, capsys, arguments, complaint):
+    """A wrong question is answered with what is wrong, and exit code 2."""
+    monkeypatch.setenv("PROVIDER_KEY", KEY)
+    assert main(["verify", "kie", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_an_interrupted_run_is_not_begun_anew(monkeypatch, tmp_path, capsys):
+    """Where progress of an interrupted run lies, a run that may pay wants to be told what to do with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROVIDER_KEY", KEY)
+    Path("understudy-verify-kie.json").write_text("{}")
+    arguments = ["verify", "kie", "--base-url", "http://127.0.0.1:1", "--key-env", "PROVIDER_KEY", "--budget", "1"]
+    assert main(arguments) == 2
+    assert "--resume understudy-verify-kie.json" in capsys.readouterr().err
