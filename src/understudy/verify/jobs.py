@@ -13,7 +13,7 @@ from understudy.behaviour import Behaviour
 from understudy.clock import Clock
 from understudy.contract.model import Contract
 from understudy.errors import ClientError, SignatureInvalid
-from understudy.exchange import Answer, Command, Draft, NoAnswer, Sleep, decoded
+from understudy.exchange import Answer, Command, Draft, NoAnswer, Send, decoded
 from understudy.fake import API_KEY
 from understudy.flows import Flows
 from understudy.lifecycle import TERMINAL, Job, State
@@ -113,19 +113,17 @@ class Jobs:
         try:
             command = next(flow)
             while True:
-                if isinstance(command, Sleep):
-                    self._clock.sleep(command.seconds)
-                    command = flow.send(None)
-                else:
-                    try:
-                        answer = self._line.ask(self._line.request(command))
-                    except NoAnswer as error:
-                        command = flow.throw(error)
-                        continue
-                    self._asked += 1
-                    if not self._passes(answer):
-                        self._found += self._twin.hold(self._line.request(command), answer)
-                    command = flow.send(answer)
+                assert isinstance(command, Send)  # what is asked here is asked once
+                request = self._line.request(command)
+                try:
+                    answer = self._line.ask(request)
+                except NoAnswer as error:
+                    command = flow.throw(error)
+                    continue
+                self._asked += 1
+                if not self._passes(answer):
+                    self._found += self._twin.hold(request, answer)
+                command = flow.send(answer)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 

@@ -20,6 +20,7 @@ from understudy.exchange import (
     REQUEST_TIMEOUT_SECONDS,
     Answer,
     Command,
+    NoAnswer,
     Send,
 )
 from understudy.fake import API_KEY
@@ -105,12 +106,15 @@ class Line(Client):
         return Request(send.method, parts.path, parts.query, headers, send.body, host=host_of(self.server))
 
     def _asked(self, send: Send) -> Answer:
-        answer = self._drive(_once(send))
         secrets = [(self._key, NO_KEY), (self._base_url, self.server)]
+        try:
+            answer = self._drive(_once(send))
+        except NoAnswer as error:
+            raise NoAnswer(_replaced(str(error), secrets[:1]), sent=error.sent) from None
         headers = {name: _replaced(value, secrets) for name, value in answer.headers.items()}
         body = answer.body
         for old, new in secrets:
-            body = body.replace(old.encode(), new.encode()) if old else body
+            body = body.replace(old.encode(), new.encode())
         return replace(answer, headers=headers, body=body)
 
 
@@ -120,5 +124,5 @@ def _once(send: Send) -> Generator[Command, Answer, Answer]:
 
 def _replaced(text: str, pairs: Iterable[tuple[str, str]]) -> str:
     for old, new in pairs:
-        text = text.replace(old, new) if old else text
+        text = text.replace(old, new)
     return text

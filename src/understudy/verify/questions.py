@@ -182,10 +182,9 @@ class _Questions:
                     yield operation.id, self._to(operation, {**given, "body": body})
 
     def _unknown_path(self) -> _Made:
-        host = self._operations[0].server if self._operations else self._contract.servers[0]
-        for path in ("/understudy/no/such/path", "/understudy"):
-            request = self._bare("GET", host, path)
-            yield "", request
+        for server in dict.fromkeys(operation.server for operation in self._operations):
+            for path in ("/understudy/no/such/path", "/understudy"):
+                yield "", self._bare("GET", server, path)
 
     def _other_method(self) -> _Made:
         by_path: dict[str, list[Operation]] = {}

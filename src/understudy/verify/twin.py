@@ -78,7 +78,7 @@ class Twin:
         routed = self._contract.router.find(request.method, request.path, request.host)
         operation = None if routed is None else routed.operation
         headers = {name: value for name, value in answer.headers.items() if name in self._headers}
-        expected = {"status": answer.status, "headers": headers, "body": decoded_answer(answer)}
+        expected = {"status": answer.status, "headers": headers, "body": decoded(answer.body)}
         if operation is None or routed is None:
             reply: Reply | None = self._player.lost(request, expected, _AT)
         else:
