@@ -433,3 +433,37 @@ def test_the_key_is_not_shown():
     found = differences(fake.verify(only=("balance",)))
     assert any("[key]" in one.text for one in found)
     assert not any(KEY in one.text for one in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "change", "rule"),
+    [
+        (
+            "shortapi",
+            None,
+            answered(lambda one, _: "file." in one.host, headers=[("content-type", "text/html")]),
+            "file-type",
+        ),
+        (
+            "fal",
+            None,
+            answered(lambda one, _: "media" in one.host, headers=[("content-type", "image/gif")]),
+            "file-type",
+        ),
+        ("fal", put("callback", "sign", "encoding", "base64"), None, "header-differs"),
+        ("shortapi", put("assets", "url", "https://elsewhere.test/{$job.id}.png"), None, "link-elsewhere"),
+    ],
+)
+def test_files_signatures_and_links_are_looked_at(name: str, edit: Edit | None, change: Any, rule: str):
+    """A file of another kind, a signature of another form, and a link to another host are drifts with names."""
+    assert rule in {one.rule for one in differences(Altered(name, edit, change).verify())}
+
+
+def test_what_has_no_price_is_not_bought(tmp_path):
+    """Where the contract has no price, or none for what would be bought, nothing is paid for."""
+    nobodys = [{"when": '$job.model == "nobody\'s"', "amount": 1}]
+    for prices in ({"unit": "credits", "rules": nobodys}, {"unit": "USD", "usdPerUnit": 1, "rules": nobodys}):
+        acme = Acme(tmp_path)
+        acme.job["prices"] = prices
+        checks = Altered(str(acme.write().contract)).verify(budget="100", only=PAID)
+        assert all(check.skipped is not None for check in checks)

@@ -131,8 +131,8 @@ class Twin:
         return Found(rule, BY_WHAT[difference.what], f"{_place(difference.at)}: {text}", operation)
 
     def _stands_in(self, difference: Difference) -> bool:
-        """Say whether a difference is that a stand-in serves its files itself."""
-        return difference.what == "link" and host_of(str(difference.recorded)) == self._standing_in
+        """Say whether a difference is that the links of a stand-in lead to itself."""
+        return difference.what in ("link", "text") and host_of(str(difference.recorded)) == self._standing_in
 
     def _about_headers(self, reply: Reply, answer: Answer, operation: str) -> Iterator[Found]:
         sent = {name.lower(): value for name, value in reply.headers}
