@@ -138,19 +138,18 @@ def test_a_result_can_tell_the_size_of_its_files():
         assert Image.open(io.BytesIO(client.download(output))).size == (output.width, output.height)
 
 
-def test_a_result_can_be_asked_for_by_itself():
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_result_can_be_asked_for_by_itself(kind: Any) -> None:
     """`result` tells what came of a job, as `status` tells how it is; where the status tells all, there is none."""
-    with (
-        fake_of("twostep") as fake,
-        Client(fake.contract, api_key="key", http=fake.client(), clock=fake.clock) as client,
-    ):
+    with fake_of("twostep") as fake:
+        client = driver(kind, fake)
         job = submit(client, "twostep")
         assert client.result(job).state is State.QUEUED
         fake.wait_for(job.id)
         assert client.status(job).outputs == ()
         assert client.result(job).outputs[0].url
     with fake_of("location") as fake:
-        client = Client(fake.contract, api_key="key", http=fake.client())
+        client = driver(kind, fake)
         with pytest.raises(UsageError, match="location has no operation for the result: its status tells it"):
             client.result(submit(client, "location"))
 

@@ -1,4 +1,4 @@
-"""The command line: `understudy serve`, `run`, `env`, `check`, `verify`, `record`, `diff`, `coverage`, `export`, `new`, `demo`.
+"""The command line: one function for each command, which imports what it needs when it runs.
 
 Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a bad file, name or flag).
 """
