@@ -217,8 +217,8 @@ def a_job_leaves_its_end(patch: Patch) -> None:
     patch.setattr(lifecycle, "TRANSITIONS", dict.fromkeys(State, frozenset(State)))
     after = Stage._enter
 
-    def restless(self: Stage, play: Any, step: Any) -> None:
-        after(self, play, step)
+    def restless(self: Stage, play: Any, step: Any, **more: Any) -> None:
+        after(self, play, step, **more)
         if play.job.terminal and step.state is not State.CANCELLED:
             after(self, play, replace(step, state=State.CANCELLED, status=None))
 
