@@ -201,5 +201,9 @@ def _told(checked: Checked) -> str:
     """Return what is said of a check when it has been made."""
     if checked.skipped is not None:
         return f"{checked.name}: skipped: {checked.skipped}"
-    worst = f"{len(checked.found)} differences" if checked.found else "fine"
-    return f"{checked.name}: {worst} ({checked.asked} requests)"
+    worst = _counted(len(checked.found), "difference") if checked.found else "fine"
+    return f"{checked.name}: {worst} ({_counted(checked.asked, 'request')})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
