@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 
 import understudy
 from tests.live import until
+from tests.taped import har_of, told_of
 from understudy.check import CheckReport, check_provider
 from understudy.cli import main
 from understudy.clock import VirtualClock
@@ -121,33 +120,6 @@ def test_what_was_recorded_is_accepted(name: str, emptied: Any, capsys: Any):
     assert err == ""
 
 
-def har_of(tape: Tape) -> dict[str, Any]:
-    """Return what was seen as a browser would save it."""
-
-    def named(headers: Any) -> list[dict[str, str]]:
-        return [{"name": name.title(), "value": value} for name, value in headers.items()]
-
-    entries = []
-    for seen in tape:
-        assert isinstance(seen, Seen)
-        data = b"".join(frame + b"\n\n" for _, frame in seen.frames) or seen.answer
-        form = "application/x-www-form-urlencoded"
-        posted = {"postData": {"mimeType": form, "text": seen.body.decode()}} if seen.body else {}
-        entries.append(
-            {
-                "startedDateTime": datetime.fromtimestamp(seen.at, UTC).isoformat(),
-                "time": 0,
-                "request": {"method": seen.method, "url": seen.url, "headers": named(seen.headers), **posted},
-                "response": {
-                    "status": seen.status,
-                    "headers": named(seen.answered),
-                    "content": {"size": len(data), "text": base64.b64encode(data).decode(), "encoding": "base64"},
-                },
-            }
-        )
-    return {"log": {"version": "1.2", "entries": entries}}
-
-
 @pytest.mark.parametrize("name", TRAFFIC)
 def test_a_har_does_as_well(name: str, emptied: Any, tmp_path: Path):
     """The same traffic as a HAR comes back as recordings that are reproduced; a HAR has no callbacks."""
@@ -172,18 +144,6 @@ def seen_at(at: float, answer: Any, *, body: Any = None, status: int = 200, wait
     sent, said = json.dumps(body).encode() if body else b"", json.dumps(answer).encode()
     answered = {"content-type": "application/json", **({"x-wait": wait} if wait else {})}
     return Seen(1.8e9 + at, "POST" if body else "GET", url, {}, sent, status, answered, said, len(said))
-
-
-def told_of(contract: Path, tape: Tape, tmp_path: Path, **more: Any) -> None:
-    """Record a HAR of what was seen."""
-    data = har_of(tape)
-    for entry, seen in zip(data["log"]["entries"], tape, strict=True):
-        assert isinstance(seen, Seen)
-        entry["time"] = (seen.at - 1.8e9) * 1000  # when it was answered counts
-        entry["startedDateTime"] = "2027-01-15T08:00:00Z"
-    (tmp_path / "seen.har").write_text(json.dumps(data), encoding="utf-8")
-    out = contract / "recordings"
-    assert record(str(contract), out, har=tmp_path / "seen.har", until=lambda _: None, **more) == 0
 
 
 def state(word: str, **more: Any) -> dict[str, Any]:
@@ -266,6 +226,23 @@ def test_an_event_that_nobody_knows_is_new(tmp_path: Path, emptied: Any, capsys:
     (tmp_path / "callback.json").write_text("half", encoding="utf-8")
     told_of(contract, [MADE], tmp_path, callbacks=[tmp_path / "callback.json"])
     assert "new: a callback that cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "added"),
+    [("\n        - generating\n", True), (" [generating,\n        working]\n", False)],
+)
+def test_words_may_be_written_in_other_ways(emptied: Any, tmp_path: Path, words: str, added: bool):
+    """A word is added to a list that is a word a line; a list that is broken anyhow is left to be changed by hand."""
+    contract = emptied("kie")
+    text = (contract / "openapi.yaml").read_text(encoding="utf-8")
+    assert " [generating]\n" in text
+    (contract / "openapi.yaml").write_text(text.replace(" [generating]\n", words), encoding="utf-8")
+    tape: Tape = [MADE, seen_at(3, state("paused")), seen_at(6, state("generating"))]
+    told_of(contract, tape, tmp_path, patch=tmp_path / "new.patch")
+    assert (tmp_path / "new.patch").exists() == added
+    if added:
+        assert '\n+        - {"word": "paused", ' in (tmp_path / "new.patch").read_text(encoding="utf-8")
 
 
 def test_what_is_not_right_is_recorded_as_it_is(emptied: Any, tmp_path: Path):

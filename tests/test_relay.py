@@ -21,7 +21,9 @@ class Odd(BaseHTTPRequestHandler):
     """A provider that answers as few do."""
 
     def do_GET(self) -> None:
-        body = {"/packed": gzip.compress(b'{"a": 1}'), "/wrong": b"no gzip"}.get(self.path, b"cut")
+        body = {"/packed": gzip.compress(b'{"a": 1}'), "/wrong": b"no gzip", "/long": b"x" * 200_000}.get(
+            self.path, b"cut"
+        )
         self.send_response_only(302 if self.path == "/moved" else 200)
         if self.path in ("/packed", "/wrong"):
             self.send_header("content-encoding", "gzip")
@@ -63,8 +65,11 @@ def test_what_is_too_much_is_carried_and_not_kept(monkeypatch: Any):
     monkeypatch.setattr("understudy.record.relay.MAX_KEPT_BYTES", 1)
     with odd_relay() as odd:
         for _ in range(3):
-            assert httpx.get(f"{odd.url}/moved").content == b"cut"
-        assert (len(odd.tape), odd.lost) == (1, 2)
+            assert len(httpx.get(f"{odd.url}/long").content) == 200_000
+        (seen,) = odd.tape
+        assert isinstance(seen, Seen)
+        assert len(seen.answer) < seen.size == 200_000
+        assert odd.lost == 2
 
 
 def test_a_port_that_is_taken_is_told_of():

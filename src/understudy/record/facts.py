@@ -92,7 +92,7 @@ class _Finder:
                 yield Fact(f"an answer of {step.operation.id} with status {step.seen.status}: {shown}")
             elif rule is not None and rule.name == "notFound":
                 yield from self._hidden(step)
-        elif step.part == "callback":
+        else:
             yield Fact("a callback that cannot be read")
 
     def _state(self, kind: JobType, step: Step, later: Sequence[Step]) -> Iterator[Fact]:

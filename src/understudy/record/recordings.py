@@ -156,7 +156,7 @@ class _Writer:
     def _exchange(self, step: Step, at: tuple[str, ...]) -> dict[str, Any]:
         if step.seen is not None:
             response: dict[str, Any] = {"status": step.seen.status, **self._named_headers(step)}
-            if step.seen.answer and not isinstance(step.body, bytes):
+            if step.seen.answer:
                 response["body"] = self._clean(step.body, (*at, "response", "body"))
             return {"request": self._request(step, at), "response": response}
         if step.part == "event":
