@@ -119,11 +119,11 @@ class Jobs:
                     answer = self._line.ask(request)
                 except NoAnswer as error:
                     command = flow.throw(error)
-                    continue
-                self._asked += 1
-                if not self._passes(answer):
-                    self._found += self._twin.hold(request, answer)
-                command = flow.send(answer)
+                else:
+                    self._asked += 1
+                    if not self._passes(answer):
+                        self._found += self._twin.hold(request, answer)
+                    command = flow.send(answer)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 
