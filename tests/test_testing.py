@@ -178,8 +178,19 @@ def test_a_wrong_use_of_the_suite_is_no_verdict(
 
 
 def test_a_suite_without_a_provider_is_told_so(project: pytest.Pytester) -> None:
-    """A suite that names no provider is told what it lacks."""
-    done = run(project, "from understudy.testing import ClientSuite\n\nclass TestIt(ClientSuite): pass\n")
+    """A suite that names no provider is told what it lacks; one beside it that names one is judged."""
+    code = """
+        from understudy.testing import ClientSuite
+
+        class TestIt(ClientSuite): pass
+
+        class TestNext(ClientSuite):
+            provider = "kie"
+
+            def generate(self, endpoint, request): return []
+        """
+    done = run(project, code, "-k", "forged_callback")
+    done.assert_outcomes(errors=1, skipped=1)
     done.stdout.fnmatch_lines(["*TestIt has to name its provider: provider = *"])
 
 
@@ -391,6 +402,21 @@ def test_a_small_contract_has_its_situations(tmp_path: Path, parts: dict[str, An
         for prop in PROPERTIES:
             verdict = Small()._judge(prop)
             assert verdict.wrong is None, text_of(verdict)
+
+
+def test_who_takes_callbacks_is_told_that_none_come(tmp_path: Path) -> None:
+    """Of a client that takes callbacks, and a provider that sends none, that is the reason why it is not judged."""
+    small(tmp_path, callback=None)
+
+    class Taking(Idle):
+        provider = "small"
+
+        def receive(self, callback: Callback) -> Any:
+            return None
+
+    with Bench("small", [tmp_path]) as bench:
+        verdict = judged(Taking, "a_forged_callback_is_refused", {"small": bench})
+    assert verdict.reason == "small sends no callbacks"
 
 
 # --- what the documents say -------------------------------------------------------------------------------------------
