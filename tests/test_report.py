@@ -53,6 +53,13 @@ def test_a_job_that_is_not_found_by_its_own_key(live: LiveServer, http: httpx.Cl
     assert kept.data(Counter(), Counter(), 0)["breaches"] == []
 
 
+def test_a_job_whose_id_no_reply_tells(live: LiveServer) -> None:
+    """A reply to a create that does not tell the id of its job is a story, and kept like any other."""
+    kept = Report(live.roster)
+    kept.note(live.roster.role("shortapi"), Request("POST", "/api/v1/job/create"), Reply(200, [], b"{}", jobs=("x",)))
+    assert kept.data(Counter(), Counter(), 0)["breaches"] == []
+
+
 def test_a_body_that_cannot_be_read(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a body that cannot be read no model is known; beyond the bound no further breach is kept."""
     kept = Report(live.roster)
