@@ -18,10 +18,11 @@ from tests.faulty_clients import Plain, ReturnsTheJsonText, faulty
 from tests.projects import run
 from tests.right_clients import RIGHT, CalledBack, Reference
 from tests.small import small
+from understudy import pytest_plugin
 from understudy.testing import Callback, ClientSuite, Endpoint
 from understudy.testing.bench import Bench
 from understudy.testing.properties import PROPERTIES
-from understudy.testing.verdict import Verdict, text_of, write_scorecards
+from understudy.testing.verdict import Verdict, text_of
 
 BY_NAME = {prop.name: prop for prop in PROPERTIES}
 
@@ -355,8 +356,10 @@ def test_a_scorecard_is_in_the_order_of_the_properties(capsys: pytest.CaptureFix
     ]
     reports += [SimpleNamespace(user_properties=[("other", 1)]), SimpleNamespace()]
     lines: list[str] = []
-    terminal: Any = SimpleNamespace(section=lines.append, write=lambda text: lines.extend(text.splitlines()))
-    write_scorecards(terminal, reports)
+    terminal: Any = SimpleNamespace(
+        section=lines.append, write=lambda text: lines.extend(text.splitlines()), stats={"passed": reports}
+    )
+    pytest_plugin.pytest_terminal_summary(terminal)
     assert [line.split()[0] for line in lines] == ["scorecard", "ok", "FAILS", "-"]
     assert lines[0] == "scorecard of A at b"
     assert lines[2].endswith(f"a user loses {second.loss}")
