@@ -120,9 +120,8 @@ class Courier:
                 asyncio.timeout(delivery.timeout_seconds),
                 self._client.stream("POST", delivery.url, headers=headers, content=delivery.body) as reply,
             ):
-                status, answer = reply.status_code, b""
-                if delivery.expected is not None:
-                    answer = await _beginning(reply)
+                status = reply.status_code
+                answer = b"" if delivery.expected is None else await _beginning(reply)
             reply.stream = httpx.ByteStream(b"")  # or the two hold each other until the garbage collector comes by
             return status, "", answer
         except TimeoutError:
