@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,7 @@ from hypothesis import settings
 from tests.live import PROVIDERS, told
 from understudy import serve
 from understudy.contract.model import Contract
+from understudy.folders import find_provider
 
 
 def asked(contract: Contract) -> set[str]:
@@ -52,3 +55,29 @@ def test_a_stand_in_keeps_to_its_document(name: str, tmp_path: Path, capfd: pyte
     assert asked(contract) <= {exchange.operation for exchange in exchanges}
     assert {"credits", "serverError"}.isdisjoint({exchange.error for exchange in exchanges})
     assert "defect" not in capfd.readouterr().err
+
+
+def test_errors_inside_http_200_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error inside HTTP 200 gets its status; a server error is a failure, and that there is no such job is none."""
+    from schemathesis.core.failures import ServerError  # it takes its time to load
+    from schemathesis.openapi.checks import RejectedPositiveData
+
+    from understudy import schemathesis as hooks  # it alters Schemathesis
+
+    raw = {"operationId": "recordInfo"}
+    location = (find_provider("kie").contract / "openapi.yaml").as_uri()
+    operation = SimpleNamespace(definition=SimpleNamespace(raw=raw), schema=SimpleNamespace(location=location))
+    case: Any = SimpleNamespace(operation=operation)
+    response: Any = SimpleNamespace(
+        status_code=200, content=b'{"code": 422, "msg": "recordInfo is null", "data": null}'
+    )
+    monkeypatch.setattr(hooks, "_send", lambda case, **more: response)
+    assert hooks._sent(case).status_code == 422
+    rejected, broken = (kind.__new__(kind) for kind in (RejectedPositiveData, ServerError))
+    context: Any = None
+    assert not hooks.filter_failure(context, rejected, case, response)
+    assert not hooks.filter_failure(context, broken, case, response)
+    response.content = b'{"code": 500, "msg": "Internal server error", "data": null}'
+    assert hooks.filter_failure(context, broken, case, response)
+    response.content = b'{"code": 200, "msg": "success", "data": null}'
+    assert hooks.filter_failure(context, rejected, case, response)
