@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.acme import Acme
@@ -209,6 +209,7 @@ def jobs_paid(fake: Altered) -> Decimal:
     budget=st.sampled_from(["0", "0.004", "0.05", "0.1", "1"]),
     points=st.lists(st.tuples(st.integers(0, 25), st.booleans()), max_size=3),
 )
+@example(name="oxen", budget="1", points=[(1, False)])  # a job is made, and nobody is told
 def test_no_interruption_spends_more(tmp_path_factory, name: str, budget: str, points: list[tuple[int, bool]]):
     """However often a run is interrupted and resumed, no check makes a second job, and the budget is kept."""
     fake = Altered(name)
