@@ -199,7 +199,7 @@ def test_a_lifecycle_at_speed() -> None:
         assert http.get(link).status_code == 200
         code, log = server.stop()
     assert code == 0
-    assert f"kie job {job_id[:12]}… succeeded ('success')" in log
+    assert f"kie job {job_id[:8]}… succeeded ('success')" in log
 
 
 def test_a_quiet_server_says_nothing() -> None:

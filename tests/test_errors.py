@@ -129,13 +129,13 @@ def test_a_client_error_leaves_out_what_is_not_known():
     """Without a place or an answer there is no line for them."""
     blame = "The fault is yours or the provider's. The job has ended."
     assert str(JobEnded("it ended")) == f"it ended\n  {blame}"
-    assert str(JobEnded("it ended", job=Job(id="j"))) == f"it ended\n  job j is queued (None)\n  {blame}"
+    assert str(JobEnded("it ended", job=Job(id="j"))) == f"it ended\n  job j is queued\n  {blame}"
     assert str(JobEnded("it ended", status_code=500)) == f"it ended\n  got: HTTP 500\n  {blame}"
 
 
 @pytest.mark.parametrize(
     ("cost", "spent", "text"),
-    [(18, None, ", cost: 18 credits\n"), (18, 0, ", cost: 0 credits\n"), (None, None, "(None)\n")],
+    [(18, None, ", cost: 18 credits\n"), (18, 0, ", cost: 0 credits\n"), (None, None, " queued\n")],
 )
 def test_a_client_error_says_what_the_job_cost(cost: float | None, spent: float | None, text: str):
     """What was charged, less what came back, stands beside the job where it is known."""

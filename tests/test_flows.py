@@ -276,27 +276,27 @@ def test_a_cancel_may_be_refused_by_a_status_of_its_own(tmp_path: Any) -> None:
         ),
         (
             lambda: Player().wait(reply({"code": 401, "msg": "Unauthorized"})),
-            "the status could not be read\n  in recordInfo, job t is queued (None)\n"
+            "the status could not be read\n  in recordInfo, job t is queued\n"
             '  got: HTTP 200 · unauthorized · "Unauthorized"\n'
             "  The fault is yours. Check the key. It made no job and ended none.",
         ),
         (
             lambda: Player().wait(reply({"code": 433, "msg": "Request Limit"})),
-            "the status could not be read\n  in recordInfo, job t is queued (None)\n"
+            "the status could not be read\n  in recordInfo, job t is queued\n"
             '  got: HTTP 200 · keyLimit · "Request Limit"\n'
             "  The fault is yours. Mend the request. It made no job and ended none.",
         ),
         (
             lambda: Player().play(Player().flows.status(Job(id="t", cost=18)), RESET),
             "the status got no answer: ReadError: reset\n"
-            "  in recordInfo, job t is queued (None), cost: 18 credits\n"
+            "  in recordInfo, job t is queued, cost: 18 credits\n"
             "  The fault is the network's, between you and the provider. "
             "See that it can be reached. It made no job and ended none.",
         ),
         (
             lambda: Player("oxen").play(Player("oxen").flows.status(Job(id="t")), reply([])),
             "the status cannot be read: an object is expected at /\n"
-            "  in getGeneration, job t is queued (None)\n"
+            "  in getGeneration, job t is queued\n"
             "  got: HTTP 200\n"
             "  The fault is the provider's, or the network's. Either the contract is out of date or something between "
             "you and the provider answered instead; a job that you have goes on.",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.small import small
 from understudy.fake import Fake
-from understudy.journal import MAX_BODY_BYTES, Attempt, Entry, Exchange, Journal, Transition, kept
-from understudy.lifecycle import State
+from understudy.journal import MAX_BODY_BYTES, Attempt, Entry, Exchange, Journal, Transition, kept, short
+from understudy.lifecycle import Job, State
 from understudy.wire import Request
 
 entries = st.one_of(
@@ -121,3 +121,23 @@ def test_each_listener_is_told() -> None:
     journal.listeners += [first.append, second.append]
     journal.add(entry := Transition(0, "a", State.QUEUED, "queued"))
     assert first == second == [entry]
+
+
+@pytest.mark.parametrize(
+    ("job_id", "shown"),
+    [
+        ("abc", "abc"),
+        ("cd072cd8be6f9f62", "cd072cd8…"),
+        ("projects/mine/operations/17", "17"),
+        ("projects/mine/operations/cd072cd8be6f9f62", "cd072cd8…"),
+    ],
+)
+def test_an_id_is_shown_by_what_tells_it_from_others(job_id: str, shown: str) -> None:
+    """A long one by its beginning, and one that is a path by its end: all of a provider's may begin alike."""
+    assert short(job_id) == shown
+
+
+def test_a_state_without_a_word_is_shown_alone() -> None:
+    """Where the provider has a word it stands beside the state."""
+    assert Job(id="a", state=State.RUNNING).worded == "running"
+    assert Job(id="a", state=State.RUNNING, status=2).worded == "running (2)"

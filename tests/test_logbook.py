@@ -36,7 +36,7 @@ def test_the_log_tells_a_lifecycle(http: httpx.Client, capsys: pytest.CaptureFix
         http.get(f"{server.url}/favicon.ico")
     log = capsys.readouterr().err
     assert secret not in log
-    shown = f"{job_id[:12]}…"
+    shown = f"{job_id[:8]}…"
     lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", re.sub(r"\d+ ms$", "N ms", line)) for line in log.splitlines()]
     assert lines == [
         f"kie POST /api/v1/jobs/createTask, 200, job {shown} queued, N ms",

@@ -200,7 +200,7 @@ class ClientError(UnderstudyError):
     def _text(self) -> str:
         where = [f"in {self.operation}"] if self.operation else []
         if self.job is not None:
-            where.append(f"job {self.job.id} is {self.job.state} ({self.job.status!r})")
+            where.append(f"job {self.job.id} is {self.job.worded}")
             cost = self.job.spent if self.job.spent is not None else self.job.cost
             where += [f"cost: {cost:.10g} {self._unit}".rstrip()] if cost is not None else []
         got = [f"HTTP {self.status_code}"] if self.status_code is not None else []

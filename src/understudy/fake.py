@@ -277,7 +277,7 @@ class Fake:
         wanted = ("terminal" if state is None else str(state)) + (" and told of" if delivery else "")
         return (
             f"job {job_id} was not {wanted} within {seconds:g} seconds\n"
-            f"  it is {job.state} ({job.status!r}), and {len(tried)} callbacks were tried{last}"
+            f"  it is {job.worded}, and {len(tried)} callbacks were tried{last}"
         )
 
     def reset(self) -> None:

@@ -54,7 +54,7 @@ def status(back: Backstage, call: Call) -> Outcome:
     play.told = reply if operation.reply.steady and job is play.job else None
     if not play.job.terminal:
         play.reads += 1
-        back.clock.count_read(play.reads, f"job {play.job.id}, which is still {play.job.state} ({play.job.status!r}),")
+        back.clock.count_read(play.reads, f"job {play.job.id}, which is still {play.job.worded},")
     back.stage.read(play)
     return reply
 

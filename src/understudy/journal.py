@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from understudy.lifecycle import Json, State
+from understudy.lifecycle import Json, State, worded
 
 #: Entries that are kept; the oldest go first.
 MAX_ENTRIES = 10_000
@@ -185,7 +185,7 @@ def described(entry: Entry) -> tuple[str, str]:
             answer = "no answer" if entry.status is None else " ".join(filter(None, (str(entry.status), entry.error)))
             return "client", f"{entry.method} {entry.path} {answer}{jobs}"
         case Transition():
-            return "provider", f"job {short(entry.job_id)} is {entry.state} ({entry.status!r})"
+            return "provider", f"job {short(entry.job_id)} is {worded(entry.state, entry.status)}"
         case Attempt():
             told = f"answered {entry.status}" if entry.status is not None else entry.note
             return "provider", f"calls back {entry.url}: {told}"
@@ -194,5 +194,6 @@ def described(entry: Entry) -> tuple[str, str]:
 
 
 def short(job_id: str) -> str:
-    """Return as much of an id as tells jobs apart for a person."""
-    return job_id if len(job_id) <= 12 else f"{job_id[:8]}…"
+    """Return as much of an id as tells jobs apart for a person; of one that is a path, the end."""
+    own = job_id.rpartition("/")[2]
+    return own if len(own) <= 12 else f"{own[:8]}…"

@@ -39,6 +39,11 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
 
+def worded(state: State, status: Json) -> str:
+    """Return a state with the provider's own word for it, where there is one."""
+    return str(state) if status is None else f"{state} ({status!r})"
+
+
 class IllegalTransition(Exception):
     """A job was asked to go where it cannot; it is as it was."""
 
@@ -151,6 +156,11 @@ class Job:
     def terminal(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in TERMINAL
+
+    @property
+    def worded(self) -> str:
+        """Its state, with the provider's own word for it."""
+        return worded(self.state, self.status)
 
     def without_data(self) -> Job:
         """Return what is left of it when the provider has removed its data."""

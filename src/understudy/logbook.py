@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from understudy import journal
 from understudy.clock import Clock
-from understudy.journal import Attempt, Struck, Transition
+from understudy.journal import Attempt, Struck, Transition, short
+from understudy.lifecycle import worded
 from understudy.roster import Role
 from understudy.wire import Outcome, Reply, Request, Severed
 
 _LONGEST_PATH = 120
-_LONGEST_ID = 12
 
 
 class Logbook:
@@ -75,7 +75,7 @@ class Logbook:
         for entry in reversed(fresh):
             role.told = entry
             if isinstance(entry, Transition) and entry.job_id not in told:
-                self._write(f"{role.name} job {short(entry.job_id)} {entry.state} ({entry.status!r})")
+                self._write(f"{role.name} job {short(entry.job_id)} {worded(entry.state, entry.status)}")
             elif isinstance(entry, Struck):
                 self._write(f"{role.name} fault {entry.fault} on {entry.on}")
             elif isinstance(entry, Attempt):
@@ -88,11 +88,6 @@ class Logbook:
         at = datetime.fromtimestamp(self._clock.now(), UTC).astimezone().strftime("%H:%M:%S")
         sys.stderr.write(f"{at} {text}\n")
         sys.stderr.flush()
-
-
-def short(job_id: str) -> str:
-    """Return as much of an id as tells jobs apart in a log."""
-    return job_id if len(job_id) <= _LONGEST_ID else f"{job_id[:_LONGEST_ID]}…"
 
 
 def _jobs(role: Role | None, job_ids: tuple[str, ...]) -> list[str]:
