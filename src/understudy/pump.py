@@ -14,6 +14,9 @@ from understudy.virtual_loop import Peer
 # So long somebody else may move a virtual clock before a request that waits for it does so itself, in real seconds.
 _HURRY_SECONDS = 0.005
 
+# The same where an event loop does, as soon as it gets to it.
+_PATIENCE_SECONDS = 1.0
+
 
 class Pump:
     """Does what falls due.
@@ -36,11 +39,21 @@ class Pump:
         self._stop = stop
         self._due = asyncio.Event()  # something may be due earlier than it was thought
         self._shares = False
+        self._minding: list[Callable[[], int]] = []
         self._ceiling = Ceiling(CEILING_SECONDS)
 
     def share(self) -> None:
         """Leave a virtual clock to who else moves it, but for a request that waits and has nobody else who does."""
         self._shares = True
+
+    @contextmanager
+    def minded(self, waiting: Callable[[], int]) -> Iterator[None]:
+        """Let an event loop move the clock for those requests that wait in it; it says how many."""
+        self._minding.append(waiting)
+        try:
+            yield
+        finally:
+            self._minding.remove(waiting)
 
     def wake(self) -> None:
         """Look again at what is due; called in the event loop."""
@@ -69,7 +82,8 @@ class Pump:
         if isinstance(self._clock, SystemClock):
             return self._clock.real_seconds(seconds)
         if self._shares:
-            return _HURRY_SECONDS if self._server.parked() else None
+            parked, minded = self._server.parked(), sum(waiting() for waiting in tuple(self._minding))
+            return None if not parked else _HURRY_SECONDS if parked > minded else _PATIENCE_SECONDS
         return None if seconds else 0.0
 
     def _step(self) -> None:

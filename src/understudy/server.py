@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -189,6 +189,10 @@ class LiveServer:
     def parked(self) -> int:
         """Return how many requests wait for nothing but the clock."""
         return sum(carrier.parked for carrier in self._carriers)
+
+    def minded(self, waiting: Callable[[], int]) -> AbstractContextManager[None]:
+        """Let an event loop move the clock for those requests that wait in it; it says how many."""
+        return self._pump.minded(waiting)
 
     # --- its life ---
 

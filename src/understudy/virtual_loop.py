@@ -14,7 +14,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Protocol
 
 from understudy.clock import Entry, VirtualClock
@@ -41,6 +41,9 @@ class Peer(Protocol):
 
     def parked(self) -> int:
         """Return how many requests wait for nothing but the clock."""
+
+    def minded(self, waiting: Callable[[], int]) -> AbstractContextManager[None]:
+        """Let an event loop move the clock for those requests that wait in it; it says how many."""
 
 
 class Time(Protocol):
@@ -73,7 +76,9 @@ def in_virtual_time(loop: Any, time: Time) -> Iterator[None]:
     loop.run_in_executor = selector.run_in_executor
     loop._selector = selector
     try:
-        with sockets.watched():
+        with sockets.watched(), ExitStack() as stack:
+            for peer in time.peers:
+                stack.enter_context(peer.minded(selector.waiting))
             yield
     finally:
         selector.leave()
@@ -145,6 +150,10 @@ class _Selector:
             if timers:
                 self._timer = self._time.clock.call_at(self._time.moment_of(when), _nothing)
 
+    def waiting(self) -> int:
+        """Return how many requests of the loop wait for an answer; called in the threads of servers."""
+        return sum(fd in self._real.get_map() for fd in self._sockets.told())
+
     def leave(self) -> None:
         """Take the loop's timer from the agenda."""
         self._timer.cancel()
@@ -189,6 +198,10 @@ class _Sockets:
     def asks(self, fd: int) -> bool:
         """Say whether what is open there waits for something that is under way; all but sockets always does."""
         return fd in self._asking or not stat.S_ISSOCK(os.fstat(fd).st_mode)
+
+    def told(self) -> set[int]:
+        """Return which of them wait for servers that say themselves when they are done."""
+        return self._asking & self._told
 
     def heard(self, fd: int) -> bool:
         """Take note that something has come; say whether more of it may come, and nobody would tell."""
