@@ -6,13 +6,14 @@ import base64
 import json
 import string
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from understudy.bodies import encode_body
@@ -106,17 +107,32 @@ def shows(text: str, secret: str) -> bool:
     return any(form in text or form in text.replace("''", "'") for form in forms)
 
 
+@cache
+def bare() -> str:
+    """Return what is in all files, with no secret in what came: words that a key may happen to be."""
+    return written(tape_of("", [[], []], "", ""))
+
+
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 @settings(max_examples=6)
 @given(KEYS, RANDOM, SHORT)
 def test_no_secret_is_written(wrapping: str, key: str, token: str, name: str):
     """A key that was sent, and a random text, are in no file, wherever they were and however they were packed."""
+    assume(not shows(bare(), key))
     planted = [WRAPPINGS[wrapping](key), WRAPPINGS[wrapping](token)]
     text = written(tape_of(key, planted, token, name))
 
     assert "job-0001" in text
     for secret in (key, token, name):
         assert not shows(text, secret)
+
+
+@pytest.mark.parametrize("key", ["exchanges", "callback", "createTask"])
+def test_a_key_that_is_a_word_of_the_file_spoils_nothing(key: str):
+    """A recording is written all the same, and the key is taken out of what came."""
+    text = written(tape_of(key, [key, [key]], "header", "somebody1"))
+    assert "exchanges:" in text
+    assert text.count(key) <= bare().count(key)
 
 
 @pytest.mark.parametrize("place", STANDS)

@@ -25,6 +25,9 @@ ADDRESS = "someone@example.com"
 #: A shorter id is replaced where it is all of a text, and a shorter secret where it stands as a word of its own.
 SHORTEST_IN_TEXT = 6
 
+#: A shorter secret may as well be a word of the file itself: `callback`, as a key for a fake.
+SHORTEST_OWN = 16
+
 # How long a text must be, to be taken for a random one: where letters, digits and cases take turns, and in any case.
 _MIXED, _ENDLESS = 16, 24
 _TURNS = 4
@@ -63,6 +66,7 @@ class Redactor:
         secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
         self._forms = sorted({form for secret in secrets for form in forms_of(secret)}, key=len, reverse=True)
         self._secret = _any_of(self._forms)
+        self._no_word = _any_of(form for form in self._forms if len(form) >= SHORTEST_OWN)
         self._texts = dict(sorted((texts or {}).items(), key=lambda pair: len(pair[0]), reverse=True))
         self._ids: re.Pattern[str] | None = None
 
@@ -91,8 +95,8 @@ class Redactor:
         return self._scrubbed(self._secret.sub(ELIDED, text) if self._secret is not None else text)
 
     def leaks(self, text: str) -> bool:
-        """Say whether a text has a secret in it that was known from the start."""
-        return self._secret is not None and self._secret.search(text) is not None
+        """Say whether a text has a secret in it that was known from the start, and is no word."""
+        return self._no_word is not None and self._no_word.search(text) is not None
 
     # --- by what it is --------------------------------------------------------------------------------------------
 
