@@ -81,9 +81,11 @@ bench: $(STAMP)
 soak: $(STAMP)
 	@$(BIN)/python benchmarks/soak.py --seconds $(or $(SECONDS),600)
 
-# Two thousand runs in which everything goes wrong, and a table of what went wrong where.
+# Two thousand runs in which everything goes wrong, and a table of what went wrong where; then all tests once more, with
+# examples that were never drawn before.
 nightly: $(STAMP)
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -s tests/test_ordeal.py
+	@HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n auto --dist worksteal
 
 # How many small changes to the client and the pipeline the tests notice: see docs/mutation.md. It takes half an hour;
 # make mutation MODULES="ledger limits" takes one minute.
