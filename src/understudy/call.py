@@ -24,7 +24,7 @@ from understudy.lifecycle import Json, State
 from understudy.plan import Plan
 from understudy.scenario import Scenario
 from understudy.stage import Stage
-from understudy.store import Account, Plays
+from understudy.store import Account, Play, Plays
 from understudy.wire import MAX_BODY_BYTES, Answered, Reply, Request, RequestView
 
 
@@ -56,6 +56,7 @@ class Call:
         story: The scenario that is played to it.
         balance: What the account can spend on it, where the request's own scenario says so.
         faults: What strikes it.
+        play: The job of the account that it is about, where it names one that there is.
     """
 
     request: Request
@@ -67,6 +68,7 @@ class Call:
     story: Scenario | None = None
     balance: float | None = None
     faults: Sequence[Fault] = ()
+    play: Play | None = None
 
     def value(self, place: Place) -> Json:
         """Return what the client has sent at a place, codecs undone; what cannot be decoded is a violation."""
@@ -140,12 +142,9 @@ def _about_body(keyword: str, value: Json, message: str) -> Violation:
 
 def violations(call: Call) -> list[Violation]:
     """Return what is wrong with a request: its parameters first, then its body."""
-    places = {"path": call.view.path, "query": call.view.query, "header": call.view.header}
-    found = [
-        violation
-        for parameter in call.operation.parameters
-        for violation in parameter.violations(places[parameter.place])
-    ]
+    found: list[Violation] = []
+    for parameter in call.operation.parameters:
+        found += parameter.violations(getattr(call.view, parameter.place))
     body = call.operation.body
     if body is not None and (body.required or call.request.body):
         found += body.violations(without_files(call.view.body, lambda file: ""))
@@ -163,9 +162,11 @@ def without_files(body: Json, told: Callable[[Part], Json]) -> Json:
     def shown(value: Json) -> Json:
         return told(value) if isinstance(value, Part) else value
 
-    if isinstance(body, dict):
-        return {name: [*map(shown, item)] if isinstance(item, list) else shown(item) for name, item in body.items()}
-    return "" if isinstance(body, bytes) else body
+    if not isinstance(body, dict):
+        return "" if isinstance(body, bytes) else body
+    if not any(isinstance(item, (Part, list)) for item in body.values()):
+        return body
+    return {name: [*map(shown, item)] if isinstance(item, list) else shown(item) for name, item in body.items()}
 
 
 def checked(call: Call) -> None:

@@ -10,8 +10,6 @@ from understudy.bodies import Part
 from understudy.call import Backstage, Call, checked
 from understudy.contract.conditions import same
 from understudy.contract.expressions import first_value
-from understudy.contract.frames import Events
-from understudy.contract.model import Ending, Result, Status
 from understudy.contract.validation import Violation
 from understudy.creates import create
 from understudy.files import EXPIRES, UploadedFile, below_host, shown
@@ -25,10 +23,10 @@ from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Stream
 
 
-def _play_of(back: Backstage, call: Call, part: Status | Result | Ending | Events) -> tuple[Play, Job]:
+def _play_of(back: Backstage, call: Call) -> tuple[Play, Job]:
     """Return the job that a request is about, and what is kept of its record."""
     checked(call)
-    play = back.plays.asked_for(part, str(call.value(part.id)))
+    play = call.play
     job = None if play is None else _kept(back, call, play)
     if play is None or job is None:
         raise Answered("notFound")
@@ -45,7 +43,7 @@ def status(back: Backstage, call: Call) -> Outcome:
     """Tell how a job is; then count the read."""
     operation = call.job_type.status
     assert operation is not None  # or nobody were routed here
-    play, job = _play_of(back, call, operation)
+    play, job = _play_of(back, call)
     if back.clock.now() < play.visible_at:
         raise Answered(operation.invisible_error or "notFound")
     play.job.poll_after_seconds = play.poll_after(back.clock.now())
@@ -63,7 +61,7 @@ def result(back: Backstage, call: Call) -> Outcome:
     """Give what came of a job, or say that nothing has come of it yet."""
     operation = call.job_type.result
     assert operation is not None  # or nobody were routed here
-    play, job = _play_of(back, call, operation)
+    play, job = _play_of(back, call)
     return call.reply(operation.reply, job.state, (job.id,), job=shown(play, job, operation.reply, call.scope))
 
 
@@ -71,7 +69,7 @@ def end(back: Backstage, call: Call) -> Outcome:
     """Stop a job or remove it, whichever the operation does in the state that the job is in."""
     kind = call.job_type
     ways = kind.endings(call.operation.id)
-    play, job = _play_of(back, call, ways[0])
+    play, job = _play_of(back, call)
     way = next((way for way in ways if job.state in way.states), None)
     if way is not None and way is kind.cancel and not job.terminal:
         back.stage.cancel(play)
@@ -111,7 +109,7 @@ def events(back: Backstage, call: Call) -> Outcome:
     checked(call)
     job_id, ended, missed = None, False, []
     if operation.scope == "job":
-        play, job = _play_of(back, call, operation)
+        play, job = _play_of(back, call)
         job_id, ended = job.id, play.job.state in operation.end
         missed = replayed(play, call.view.header.get("last-event-id", "")) if operation.replay else []
     comment = f": {operation.keep_alive_comment}\n\n".encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +13,7 @@ from understudy.contract.codecs import plain_number
 MAX_ENTRIES = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Movement:
     """One movement of money.
 
@@ -86,6 +87,7 @@ class Ledger:
         return _plain(_exact(cost) - back)
 
 
+@functools.lru_cache(maxsize=1024)
 def _exact(amount: float) -> Decimal:
     return Decimal(str(amount))
 

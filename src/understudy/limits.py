@@ -16,7 +16,11 @@ class RateWindows:
     """
 
     def __init__(self, rates: Sequence[Rate]) -> None:
-        self._windows = [(rate, deque[float](maxlen=rate.most)) for rate in rates]
+        self._by_operation: dict[str, list[tuple[Rate, deque[float]]]] = {}
+        for rate in rates:
+            window = rate, deque[float](maxlen=rate.most)
+            for operation in rate.operations:
+                self._by_operation.setdefault(operation, []).append(window)
 
     def admit(self, operation: str, now: float) -> float | None:
         """Count a request, or refuse it uncounted.
@@ -28,7 +32,7 @@ class RateWindows:
         Returns:
             None when it is admitted, else after how many seconds the next one will be.
         """
-        concerned = [(rate, times) for rate, times in self._windows if operation in rate.operations]
+        concerned = self._by_operation.get(operation, ())
         for rate, times in concerned:
             if len(times) == rate.most and now - times[0] < rate.per_seconds:
                 return rate.per_seconds - (now - times[0])

@@ -11,14 +11,13 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from understudy.behaviour import Behaviour
 from understudy.call import Backstage, Call, decoded
 from understudy.callback import Delivery
 from understudy.clock import Clock
 from understudy.contract.catalogue import Transport
-from understudy.contract.model import Contract, JobType
+from understudy.contract.model import AboutAJob, Contract, JobType
 from understudy.contract.operations import Operation, Routed, key_in
 from understudy.errors import UsageError, suggestion
 from understudy.files import Files, Found
@@ -114,9 +113,14 @@ class Provider:
         source = random.Random(seed)
         self._back = Backstage(contract, behaviour, clock, self.plays, stage, files, source)
         self._parts = {
-            operation: (job_type, part)
+            operation: (job_type, part, job_type.about_a_job.get(part))
             for job_type in contract.job_types.values()
             for operation, part in job_type.operation_ids().items()
+        }
+        keys = {security.name for security in self._securities if security.place == "query"}
+        self._told = {
+            operation.id: {entry.name for entry in operation.parameters if entry.place == "query"} - keys
+            for operation in contract.operations.values()
         }
         for onlooker in onlookers:
             onlooker(self)
@@ -248,7 +252,7 @@ class Provider:
         self.journal.add(
             Exchange(
                 at=self.clock.now(),
-                account=account_name(self._key_of(request) or ""),
+                account=request.account or account_name(self._key_of(request) or ""),
                 method=request.method,
                 path=request.path,
                 operation=outcome.operation,
@@ -257,40 +261,40 @@ class Provider:
                 jobs=() if isinstance(outcome, Stream) else outcome.jobs,
                 request_body=kept(request.body),
                 reply_body=b"" if reply is None else kept(reply.body),
-                query=self._declared(request, outcome.operation),
+                parameters=self._declared(request, outcome.operation),
                 scenario=request.scenario,
             )
         )
         return outcome
 
-    def _declared(self, request: Request, operation: str | None) -> str:
+    def _declared(self, request: Request, operation: str | None) -> list[tuple[str, str]]:
         """Return what of a query may be kept: anything that its operation does not declare could be a secret."""
-        if not request.query or operation is None:
-            return ""
-        keys = {security.name for security in self._securities if security.place == "query"}
-        declared = self.contract.operations[operation].parameters
-        names = {entry.name for entry in declared if entry.place == "query"} - keys
-        told = [(name, value) for name, value in request.parameters.items() if name in names]
-        return urlencode([(name, shown_url(value) if "://" in value else value) for name, value in told])
+        told = self._told.get(operation or "", ())
+        return [
+            (name, shown_url(value) if "://" in value else value)
+            for name, value in request.parameters.items()
+            if name in told
+        ]
 
     def _answer(self, request: Request, routed: Routed | None, story: Scenario | None, *, own: bool) -> Outcome:
         if routed is None or routed.operation is None:
             return self._no_operation(request, () if routed is None else routed.methods, story)
         operation = routed.operation
-        job_type, part = self._parts.get(operation.id, (self.contract.job_type, ""))
+        job_type, part, about = self._parts.get(operation.id, (self.contract.job_type, "", None))
         view = RequestView(None, request.parameters, request.header, routed.path)
         scope = self._scope(request, view, operation.server)
         try:
             account = self._authenticated(request, operation)
-            scope["account"] = account
+            scope["account"], request.account = account, account.name
             story = account.story if account.story is not None and not own else story
             request.scenario = None if story is None else story.name
             self._limit(account, operation, story)
-            body = decoded(request, operation)
-            view = scope["request"] = RequestView(body, request.parameters, request.header, routed.path)
+            view.body = decoded(request, operation)
             call = Call(request, operation, job_type, account, view, scope, story)
             if own and story is not None:
                 call.balance = story.balance
+            if about is not None:
+                call.play = self._play_of(about, call)
             return self._struck(part, call, own=own)
         except Answered as answered:
             return self._refused(answered, operation.id, job_type, scope, story)
@@ -298,7 +302,7 @@ class Provider:
     def _struck(self, part: str, call: Call, *, own: bool) -> Outcome:
         """Answer a request with the faults that strike it; those of a job's own story, where it is about a job."""
         handle = HANDLERS.get(part, unclaimed)
-        play = self._play_of(part, call)
+        play = call.play
         if play is not None and not own:
             call.story = play.story
         rules = () if call.story is None else call.story.faults
@@ -320,10 +324,9 @@ class Provider:
             outcome.operation = call.operation.id
         return outcome
 
-    def _play_of(self, part: str, call: Call) -> Play | None:
+    def _play_of(self, about: AboutAJob, call: Call) -> Play | None:
         """Return the job that a request is about, where it names one that there is."""
-        about = call.job_type.about_a_job.get(part)
-        play = None if about is None else self.plays.asked_for(about, str(call.value(about.id)))
+        play = self.plays.asked_for(about, str(call.value(about.id)))
         return play if play is not None and play.account is call.account else None
 
     def _limit(self, account: Account, operation: Operation, story: Scenario | None) -> None:

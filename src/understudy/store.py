@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from understudy.callback import Notice
 from understudy.clock import Entry
-from understudy.contract.frames import Events
-from understudy.contract.model import Create, Ending, JobType, Result, Status
+from understudy.contract.model import AboutAJob, Create, JobType, Result
 from understudy.ledger import Ledger
 from understudy.lifecycle import Job, State, Step
 from understudy.limits import RateWindows
@@ -213,7 +212,7 @@ class Plays(Mapping[str, Play]):
         while len(self._by_id) > self._max:
             self.forget(self._by_id[next(iter(self._ended or self._by_id))])
 
-    def asked_for(self, part: Status | Result | Ending | Events, named: str) -> Play | None:
+    def asked_for(self, part: AboutAJob, named: str) -> Play | None:
         """Return the job that a part asks for by its id, or by the id of its result."""
         if isinstance(part, Result) and part.minted is not None:
             return next((play for play in self._by_id.values() if play.job.result_id == named), None)

@@ -35,6 +35,7 @@ class Request:
         asset_url: The external URL that result files are served from; empty where the real hosts are played.
         host: The host of the provider's that was asked, in lower case; empty where it was asked under another name.
         scenario: The story that is played to it, once that is known.
+        account: The name of the account whose it is, once that is known.
         header: The headers as a mapping.
         parameters: The query parameters as a mapping; the last of a name counts.
     """
@@ -48,6 +49,7 @@ class Request:
     asset_url: str = ""
     host: str = ""
     scenario: str | None = field(default=None, init=False)
+    account: str | None = field(default=None, init=False)
     header: dict[str, str] = field(init=False, repr=False)
     parameters: dict[str, str] = field(init=False, repr=False)
 
@@ -56,7 +58,7 @@ class Request:
         self.parameters = dict(parse_qsl(self.query, keep_blank_values=True)) if self.query else {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestView:
     """A request as expressions see it: `$request.body`, `.query`, `.header`, `.path`."""
 

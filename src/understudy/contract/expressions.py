@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,6 +18,7 @@ from understudy.errors import suggestion
 from understudy.lifecycle import Job, JobError, Json, Output
 
 Scope = Mapping[str, Any]
+Look = Callable[[Scope], Any]
 
 
 class ExpressionError(Exception):
@@ -86,15 +87,60 @@ def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
 
 
+# What has no members. The unions of types in this file are tuples: those with a bar are made anew for each look.
+_PLAIN = (str, bytes, int, float, type(None))
+
+
 def _step(value: Any, name: str, attribute: str) -> Any:
     if isinstance(value, dict):
         return value.get(name)
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         if name == "count":
             return len(value)
         index = index_of(name)
         return value[index] if index is not None and index < len(value) else None
-    return None if isinstance(value, str | bytes | int | float) else getattr(value, attribute, None)
+    return None if isinstance(value, _PLAIN) else getattr(value, attribute, None)
+
+
+def _way(root: str, path: tuple[str, ...], pointer: tuple[str, ...]) -> Look:
+    """Return what finds a value in a scope; most expressions name a root and one member of it."""
+    steps = [(name, _snake(name)) for name in path]
+
+    def follow(scope: Scope) -> Any:
+        value = scope.get(root)
+        for name, attribute in steps:
+            value = _step(value, name, attribute)
+        for name in pointer:
+            value = _step(value, name, name) if isinstance(value, (dict, list)) else None
+        return value
+
+    if pointer or len(steps) != 1:
+        return follow
+    ((name, attribute),) = steps
+
+    def member(scope: Scope) -> Any:
+        value = scope.get(root)
+        return getattr(value, attribute, None) if value.__class__ is Job else _step(value, name, attribute)
+
+    return member
+
+
+def _rendered(look: Look, codecs: tuple[Codec, ...]) -> Look:
+    """Return what finds a value in a scope and applies codecs to it."""
+    codecs = tuple(codec for codec in codecs if codec.name != "omit")
+    if not codecs:
+        return look
+
+    def render(scope: Scope) -> Json:
+        value = look(scope)
+        for codec in codecs:
+            if codec.name == "default":
+                value = codec.argument if value is None else value
+            elif value is not None:
+                value = codec.render(value)
+        return value
+
+    return render
 
 
 @dataclass(frozen=True)
@@ -116,35 +162,18 @@ class Expression:
     codecs: tuple[Codec, ...]
 
     @functools.cached_property
-    def _steps(self) -> tuple[tuple[str, str], ...]:
-        return tuple((name, _snake(name)) for name in self.path)
+    def raw(self) -> Look:
+        """Returns the value over a scope before any codec, or None when there is none."""
+        return _way(self.root, self.path, self.pointer or ())
 
-    def raw(self, scope: Scope) -> Any:
-        """Return the value before any codec, or None when there is none."""
-        value = scope.get(self.root)
-        for name, attribute in self._steps:
-            if value is None:
-                return None
-            value = _step(value, name, attribute)
-        for name in self.pointer or ():
-            if value is None:
-                return None
-            value = _step(value, name, name) if isinstance(value, dict | list) else None
-        return value
-
-    def value(self, scope: Scope) -> Json:
-        """Return the value as it goes onto the wire, or None when there is none.
+    @functools.cached_property
+    def value(self) -> Look:
+        """Returns the value over a scope as it goes onto the wire, or None when there is none.
 
         Raises:
             CodecError: A codec cannot take the value.
         """
-        value = self.raw(scope)
-        for codec in self.codecs:
-            if codec.name == "default":
-                value = codec.argument if value is None else value
-            elif value is not None:
-                value = codec.render(value)
-        return value
+        return _rendered(self.raw, self.codecs)
 
     def text_value(self, scope: Scope) -> str:
         """Return the value as text inside a string; nothing where there is no value."""

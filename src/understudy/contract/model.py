@@ -244,6 +244,10 @@ class Retention(NamedTuple):
     expires: bool
 
 
+#: The parts that ask about one job by its id.
+AboutAJob = Status | Result | Ending | Events
+
+
 class JobType(NamedTuple):
     """One kind of job: an entry of `x-jobs`."""
 
@@ -287,7 +291,7 @@ class JobType(NamedTuple):
         return frozenset({*self.operation_ids().values(), *own})
 
     @property
-    def about_a_job(self) -> dict[str, Status | Result | Ending | Events]:
+    def about_a_job(self) -> dict[str, AboutAJob]:
         """The parts that there are which ask about one job by its id, by name; the last of one operation names it."""
         parts = {
             "status": self.status,

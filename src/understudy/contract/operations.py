@@ -46,8 +46,11 @@ def key_in(
     securities: Iterable[Security], headers: Mapping[str, str], query: Mapping[str, str], now: float | None = None
 ) -> str | None:
     """Return the key that a request carries in any of the ways that there are, or None."""
-    keys = (security.key_in(headers, query, now) for security in securities)
-    return next((key for key in keys if key is not None), None)
+    for security in securities:
+        key = security.key_in(headers, query, now)
+        if key is not None:
+            return key
+    return None
 
 
 def key_headers(securities: Iterable[Security], key: str, now: float | None = None) -> dict[str, str]:
@@ -181,7 +184,11 @@ class _Routes:
         for operation in operations:
             by_route.setdefault(operation.route, {})[operation.method] = operation
             spanning[operation.route] = spanning.get(operation.route, frozenset()) | operation.spanning
-        self._literal = {route: methods for route, methods in by_route.items() if "{" not in route}
+        self._literal = {
+            route: {method: Routed(operation, {}, tuple(methods)) for method, operation in methods.items()}
+            for route, methods in by_route.items()
+            if "{" not in route
+        }
         routes = [route for route in by_route if "{" in route]
         self._patterns = [
             (_pattern(route, spanning[route]), path_names(route), by_route[route])
@@ -189,9 +196,9 @@ class _Routes:
         ]
 
     def find(self, method: str, path: str) -> Routed | None:
-        methods = self._literal.get(path)
-        if methods is not None:
-            return Routed(methods.get(method), {}, tuple(methods))
+        literal = self._literal.get(path)
+        if literal is not None:
+            return literal.get(method) or Routed(None, {}, tuple(literal))
         found: Routed | None = None
         for pattern, names, methods in self._patterns:
             match = pattern.fullmatch(path)

@@ -7,7 +7,7 @@ reading: a flat mapping from the path of an expression, such as `("job", "error"
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -87,8 +87,9 @@ class Leaf:
     expression: Expression
     omit: bool
 
-    def render(self, scope: Scope) -> Json:
-        return self.expression.value(scope)
+    @cached_property
+    def render(self) -> Callable[[Scope], Json]:
+        return self.expression.value
 
     def read(self, value: Json, into: Reading, at: Path) -> None:
         if not self.expression.readable:
@@ -127,22 +128,27 @@ class Text:
         return dict(zip(names, found.groups(), strict=True)) if found else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Object:
     """An object; `spread` is an expression whose members stand beside the others."""
 
     members: tuple[tuple[str, Template], ...]
     spread: Leaf | None
 
+    @cached_property
+    def _parts(self) -> tuple[tuple[str, Callable[[Scope], Json], bool], ...]:
+        return tuple((key, node.render, _may_be_left_out(node)) for key, node in self.members)
+
     def render(self, scope: Scope) -> dict[str, Json]:
-        value = {
-            key: rendered
-            for key, node in self.members
-            if (rendered := node.render(scope)) is not None or not _may_be_left_out(node)
-        }
-        rest = None if self.spread is None else self.spread.render(scope)
-        if isinstance(rest, Mapping):
-            value.update((key, item) for key, item in rest.items() if key not in value)
+        value = {}
+        for key, render, may_be_left_out in self._parts:
+            rendered = render(scope)
+            if rendered is not None or not may_be_left_out:
+                value[key] = rendered
+        if self.spread is not None:
+            rest = self.spread.render(scope)
+            if isinstance(rest, Mapping):
+                value.update((key, item) for key, item in rest.items() if key not in value)
         return value
 
     def read(self, value: Json, into: Reading, at: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from understudy.contract.codecs import as_text, parse_json, plain_number
@@ -97,14 +98,14 @@ class Read(NamedTuple):
 
 def rendered_headers(headers: Iterable[tuple[str, Template]], scope: Scope) -> list[tuple[str, str]]:
     """Return headers with their values as text; one without a value is left out."""
-    values = [(name, template.render(scope)) for name, template in headers]
+    values = ((name, template.render(scope)) for name, template in headers) if headers else ()
     return [(name, as_text(value)) for name, value in values if value is not None]
 
 
 Variants = tuple[tuple[Condition | None, Template], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """One shape of a job on the wire.
 
@@ -228,7 +229,16 @@ class View:
 
     def carries_content(self, state: State | None, scope: Scope) -> bool:
         """Say whether the body that would be rendered has the bytes of result files in it."""
-        return any(leaf.path[-1] == "content" for leaf in leaves(_chosen(self.variants[state], scope)))
+        if not self._with_content:
+            return False
+        body = _chosen(self.variants[state], scope)
+        return any(body is other for other in self._with_content)
+
+    @cached_property
+    def _with_content(self) -> list[Template]:
+        """The bodies that have the bytes of result files in them."""
+        bodies = [body for variants in self.variants.values() for _, body in variants]
+        return [body for body in bodies if any(leaf.path[-1] == "content" for leaf in leaves(body))]
 
     def fields(self, state: State | None) -> frozenset[str]:
         """Return the expressions that a client can read back from this view in a state, such as `job.error.code`."""
@@ -271,6 +281,9 @@ def _number_in(text: str) -> Json:
 
 
 def _chosen(variants: Variants, scope: Scope) -> Template:
+    first, template = variants[0]
+    if first is None:
+        return template
     return next(template for condition, template in variants if condition is None or condition.holds(scope))
 
 
