@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
-from understudy.contract.codecs import as_text, dump_json, parse_json
+from understudy.contract.codecs import as_text, encode_json, parse_json
 from understudy.contract.validation import FORM, MULTIPART, TEXT, BodyCheck, FormField
 from understudy.lifecycle import Json
 
@@ -72,7 +72,7 @@ def encode_body(media_type: str, body: Json) -> tuple[str, bytes]:
         ValueError: The same.
     """
     if "json" in media_type:
-        return media_type, dump_json(body).encode()
+        return media_type, encode_json(body)
     fields = list(_fields(body)) if isinstance(body, Mapping) else []
     if media_type == FORM:
         return media_type, urlencode([(name, as_text(value)) for name, value in fields]).encode()

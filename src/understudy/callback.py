@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.codecs import encode_json, parse_json
 from understudy.contract.conditions import same
 from understudy.contract.model import CHALLENGE, Callback, Handshake, Sign
 from understudy.contract.templates import ReadError, Reading, Template
@@ -91,7 +91,7 @@ def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[
     job = notice.job
     delivery = {"id": notice.id, "attempt": attempt, "timestamp": int(scope["now"])}
     inner = {**scope, "job": job, "delivery": delivery, "event": {"name": notice.event}}
-    body = dump_json(callback.view.render(inner, job.state).body).encode()
+    body = encode_json(callback.view.render(inner, job.state).body)
     inner["delivery"] = {**delivery, "body": body.decode()}
     headers = [("content-type", "application/json")]
     named = [(str(name.render(inner)), value) for name, value in callback.named_headers]
@@ -118,7 +118,7 @@ def challenged(handshake: Handshake, delivery: Delivery, challenge: str) -> Deli
     first = replace(
         delivery,
         headers=(("content-type", "application/json"),),
-        body=dump_json(handshake.body.render(scope)).encode(),
+        body=encode_json(handshake.body.render(scope)),
         timeout_seconds=handshake.timeout_seconds,
         expected=handshake.reply.render(scope),
     )

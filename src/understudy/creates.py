@@ -18,6 +18,9 @@ from understudy.repeats import once
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Wait
 
+#: The plan of a job that goes as jobs usually do.
+USUAL = Plan()
+
 #: Jobs that one request can make.
 MAX_JOBS_PER_REQUEST = 100
 
@@ -111,13 +114,13 @@ def _chosen_id(back: Backstage, call: Call) -> str | None:
 def _plan(back: Backstage, call: Call, job: Job) -> Plan:
     """Decide how a job goes: as a test has asked for, else as the scenario tells, else as usual; faults change it."""
     call.account.creates += 1
-    plan = Plan()
+    plan = USUAL
     if back.next_plans:
         plan = back.next_plans.popleft()
     elif call.story is not None and call.story.selects({**call.scope, "job": job}, call.account.creates):
         plan = call.story.plan
-    timeline = plan.timeline or back.behaviour.timeline
-    plan = replace(plan, timeline=with_outcome(timeline, plan.failure))
+    timeline = with_outcome(plan.timeline or back.behaviour.timeline, plan.failure)
+    plan = Plan(timeline) if plan is USUAL else replace(plan, timeline=timeline)
     for fault in call.faults:
         plan = fault.plan(plan, call.job_type.words.shown(State.SUCCEEDED))
     return plan
@@ -158,7 +161,7 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
         visible_at=now + (back.behaviour.visible_after_seconds if hidden is None else hidden),
         server_url=call.scope["server"]["url"],
         asset_url=call.request.asset_url,
-        request=replace(call.view, body=job.request),  # the bytes of its files are not kept
+        request=call.view if job.request is call.view.body else replace(call.view, body=job.request),  # without files
         story=call.story,
     )
     back.stage.begin(play)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from understudy.callback import answer_to
-from understudy.contract.codecs import dump_json
+from understudy.contract.codecs import encode_json
 from understudy.errors import ProviderError, SignatureInvalid, UnreadableReply, UsageError
 from understudy.lifecycle import TRANSITIONS, Job
 
@@ -116,7 +116,7 @@ class Inbox:
             if len(body) > MAX_BODY_BYTES:
                 return 413, b""
         if self._handshake is not None and (answer := answer_to(self._handshake, bytes(body))) is not None:
-            return 200, dump_json(answer).encode()
+            return 200, encode_json(answer)
         return await self._heard(scope, bytes(body)), b""
 
     async def _heard(self, scope: Mapping[str, Any], body: bytes) -> int:

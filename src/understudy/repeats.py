@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from understudy.bodies import Part
 from understudy.call import Call, without_files
-from understudy.contract.codecs import dump_json
+from understudy.contract.codecs import encode_json
 from understudy.contract.model import Idempotency
 from understudy.lifecycle import Json
 from understudy.store import MAX_KEYS, Once
@@ -74,7 +74,7 @@ def _resumed(known: Once, wait: Wait) -> Outcome:
 
 
 def _digest(value: Json) -> str:
-    return hashlib.sha256(dump_json(value).encode()).hexdigest()
+    return hashlib.sha256(encode_json(value)).hexdigest()
 
 
 def _told(file: Part) -> Json:

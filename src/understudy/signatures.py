@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from understudy.contract.codecs import CodecError, dump_json
+from understudy.contract.codecs import CodecError, encode_json
 from understudy.contract.expressions import Scope
 from understudy.contract.model import Sign
 from understudy.errors import UsageError
@@ -174,7 +174,7 @@ _KEY_BYTES = 32
 def jwk_set(sign: Sign, scope: Scope) -> Json:
     """Return the JWK Set (RFC 7517, RFC 8037) of a contract's key, which is called by its thumbprint (RFC 7638)."""
     jwk = {**_KIND, "x": _write_base64url(receiver_key(sign, scope))}
-    name = _write_base64url(hashlib.sha256(dump_json(jwk).encode()).digest())
+    name = _write_base64url(hashlib.sha256(encode_json(jwk)).digest())
     return {"keys": [{**jwk, "kid": name, "use": "sig", "alg": "EdDSA"}]}
 
 

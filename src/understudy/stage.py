@@ -138,15 +138,17 @@ class Stage:
 
     def _make_outputs(self, play: Play) -> None:
         job, assets = play.job, play.job_type.assets
-        subject = replace(job, input=play.job_type.with_defaults(job.model, job.input))
+        given = play.job_type.with_defaults(job.model, job.input)
+        subject = job if given == job.input else replace(job, input=given)
         picture = self._behaviour.pictures.of(subject)
         play.pictures = (picture,) * self._behaviour.pictures.count_of(subject)
         outputs = []
         for index, drawn in enumerate(play.pictures):
-            output = Output(None, None, index, drawn.media_type, drawn.extension, drawn.width, drawn.height)
+            about = (None, index, drawn.media_type, drawn.extension, drawn.width, drawn.height)
+            output = Output(None, *about)
             if assets is not None:
                 url = assets.url.render({"job": job, "output": output})
-                output = replace(output, url=moved(url, play.asset_url))
+                output = Output(moved(url, play.asset_url), *about)
             outputs.append(output)
         job.outputs = tuple(outputs)
         result = play.job_type.result

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from understudy.contract.codecs import dump_json
+from understudy.contract.codecs import dump_json, encode_json
 from understudy.contract.views import JSON_LINES, Rendered
 from understudy.lifecycle import Json
 
@@ -55,7 +55,14 @@ class Request:
 
     def __post_init__(self) -> None:
         self.header = dict(self.headers)
-        self.parameters = dict(parse_qsl(self.query, keep_blank_values=True)) if self.query else {}
+        self.parameters = _pairs(self.query)
+
+
+def _pairs(query: str) -> dict[str, str]:
+    """Return the parameters of a query; most have nothing in them that is encoded."""
+    if "%" in query or "+" in query:
+        return dict(parse_qsl(query, keep_blank_values=True))
+    return {name: value for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)}
 
 
 @dataclass(slots=True)
@@ -129,7 +136,7 @@ class Reply:
         """Return a reply with a JSON body; None is no body."""
         if body is None:
             return cls(status, headers, b"", **more)
-        return cls(status, [("content-type", "application/json"), *headers], dump_json(body).encode(), **more)
+        return cls(status, [("content-type", "application/json"), *headers], encode_json(body), **more)
 
 
 @dataclass(slots=True)
@@ -259,4 +266,4 @@ class Answered(Exception):
 def problem(status: int, title: str, detail: str, **more: Json) -> Reply:
     """Return the stand-in's own answer: a problem document (RFC 9457), which no provider sends."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return Reply(status, [("content-type", "application/problem+json")], dump_json(body).encode(), error=title)
+    return Reply(status, [("content-type", "application/problem+json")], encode_json(body), error=title)

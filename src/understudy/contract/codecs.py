@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 from understudy.errors import suggestion
 from understudy.lifecycle import Json
 
@@ -44,7 +46,18 @@ class Codec:
 
 def dump_json(value: Json) -> str:
     """Return compact JSON text, as every reply, callback and frame is written."""
-    return _ENCODER.encode(value)
+    try:
+        return orjson.dumps(value, option=_JSON_ALONE).decode()
+    except TypeError:
+        return _ENCODER.encode(value)
+
+
+def encode_json(value: Json) -> bytes:
+    """Return compact JSON in UTF-8."""
+    try:
+        return orjson.dumps(value, option=_JSON_ALONE)
+    except TypeError:
+        return _ENCODER.encode(value).encode()
 
 
 def parse_json(text: str | bytes) -> Json:
@@ -71,6 +84,9 @@ def _finite(text: str) -> float:
     return number
 
 
+# orjson is some ten times as fast, and refuses what it cannot write: integers of more than 64 bits, half characters,
+# and with these options what is no JSON value.
+_JSON_ALONE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
@@ -85,7 +101,7 @@ def check_nesting(value: Json, most: int = MAX_NESTING) -> None:
 
 def as_number(value: Json) -> float:
     """Return a number that a float can hold, or raise CodecError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise CodecError("a number")
     return value
 
@@ -120,7 +136,8 @@ def _read_json(value: Json) -> Json:
 
 
 def _whole(value: Json, factor: int = 1) -> int:
-    return round(as_number(as_number(value) * factor))
+    number = as_number(value)
+    return round(number if factor == 1 else as_number(number * factor))
 
 
 def _divided(value: Json, factor: int) -> float:

@@ -87,19 +87,24 @@ def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
 
 
-# What has no members. The unions of types in this file are tuples: those with a bar are made anew for each look.
-_PLAIN = (str, bytes, int, float, type(None))
+# What has no members.
+_PLAIN = frozenset({str, bytes, int, float, bool, type(None)})
 
 
 def _step(value: Any, name: str, attribute: str) -> Any:
+    if value.__class__ in _PLAIN:
+        return None
     if isinstance(value, dict):
         return value.get(name)
     if isinstance(value, (list, tuple)):
-        if name == "count":
-            return len(value)
-        index = index_of(name)
-        return value[index] if index is not None and index < len(value) else None
-    return None if isinstance(value, _PLAIN) else getattr(value, attribute, None)
+        return len(value) if name == "count" else _item(value, name)
+    return getattr(value, attribute, None)
+
+
+def _item(value: Any, name: str) -> Json:
+    """Return the item of a list that a part of a JSON pointer names, or None."""
+    index = index_of(name) if isinstance(value, (list, tuple)) else None
+    return value[index] if index is not None and index < len(value) else None
 
 
 def _way(root: str, path: tuple[str, ...], pointer: tuple[str, ...]) -> Look:
@@ -111,7 +116,7 @@ def _way(root: str, path: tuple[str, ...], pointer: tuple[str, ...]) -> Look:
         for name, attribute in steps:
             value = _step(value, name, attribute)
         for name in pointer:
-            value = _step(value, name, name) if isinstance(value, (dict, list)) else None
+            value = value.get(name) if isinstance(value, dict) else _item(value, name)
         return value
 
     if pointer or len(steps) != 1:

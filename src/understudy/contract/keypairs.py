@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 
-from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.codecs import encode_json, parse_json
 
 #: A token is good from so long before it was made: clocks differ, in seconds.
 SKEW_SECONDS = 5
@@ -26,7 +26,7 @@ def token_of(pair: str, lifetime_seconds: float, now: float | None) -> str:
     access_key, _, secret = pair.partition(":")
     times = {} if now is None else {"exp": int(now + lifetime_seconds), "nbf": int(now - SKEW_SECONDS)}
     head, claims = ({"alg": "HS256", "typ": "JWT"}, {"iss": access_key, **times})
-    text = f"{_written(dump_json(head).encode())}.{_written(dump_json(claims).encode())}"
+    text = f"{_written(encode_json(head))}.{_written(encode_json(claims))}"
     return f"{text}.{_written(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest())}"
 
 

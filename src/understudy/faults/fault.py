@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from understudy.callback import Delivery
-from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.codecs import encode_json, parse_json
 from understudy.contract.loader import follow
 from understudy.lifecycle import Json
 from understudy.plan import Plan
@@ -145,4 +145,4 @@ def changed(body: bytes, pointer: str, change: Callable[[dict[str, Json], str], 
     if not isinstance(holder, dict) or name not in holder:
         return body
     change(holder, name)
-    return dump_json(document).encode()
+    return encode_json(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from understudy.contract.codecs import dump_json, parse_json
+from understudy.contract.codecs import encode_json, parse_json
 from understudy.faults.fault import ANSWERED, Fault
 from understudy.lifecycle import Json
 from understudy.wire import Reply
@@ -22,7 +22,7 @@ class UnknownFields(Fault):
             body = parse_json(reply.body)
         except ValueError:
             return reply
-        return replace(reply, body=dump_json(_with_more(body)).encode())
+        return replace(reply, body=encode_json(_with_more(body)))
 
 
 def _with_more(node: Json) -> Json:
