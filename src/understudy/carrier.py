@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio.to_thread
 from starlette.types import Receive, Scope, Send
@@ -20,6 +21,9 @@ from understudy.wire import MAX_BODY_BYTES, Outcome, Reply, Request, Severed, St
 
 #: Result files that are drawn at one time; the others wait.
 MAX_DRAWING = 4
+
+#: Places that are remembered, by how they were called.
+MAX_PLACES = 1_000
 
 #: A Host header: a name or an address, and perhaps a port.
 HOST_HEADER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::([0-9]{1,5}))?")
@@ -56,6 +60,16 @@ class Addresses:
         return f"http://{host}:{seen}" if seen else f"http://{host}", f"http://{host}:{self.asset_port}"
 
 
+class _Place(NamedTuple):
+    """Where a request leads: to whom, whether its path names them, which of their hosts, and how that is called."""
+
+    role: Role
+    named: bool
+    host: str
+    server_url: str
+    asset_url: str
+
+
 class Line(Protocol):
     """The connections of a server."""
 
@@ -88,6 +102,7 @@ class Carrier:
         self._waiters: set[_Waiter] = set()
         self._answering = 0
         self._stopping = False
+        self._place = functools.lru_cache(maxsize=MAX_PLACES)(self._find)
 
     @property
     def parked(self) -> int:
@@ -142,18 +157,32 @@ class Carrier:
         request = Request(
             scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"), headers
         )
-        called = HOST_HEADER.fullmatch(request.header.get("host", ""))
-        host = called[1].lower() if called else ""
-        found = self._roster.find(host, request.path)
-        if found is None:
+        first, _, rest = request.path.removeprefix("/").partition("/")
+        place = self._place(request.header.get("host", ""), first, scope["server"][1])
+        if place is None:
             return None, request
-        role, request.path, request.host = found
-        url, asset_url = self._addresses.url, self._addresses.asset_url
-        if called and host not in role.hosts:
-            url, asset_url = self._addresses.as_called(host, called[2], scope["server"][1])
-        request.server_url = f"{url}/{role.place_of(request.host)}"
-        request.asset_url = f"{asset_url}/{role.name}"
+        role, named, request.host, request.server_url, request.asset_url = place
+        if named:
+            request.path = f"/{rest}"
         return role, request
+
+    def _find(self, called: str, first: str, port: int) -> _Place | None:
+        """Return where a request leads, by its Host header, the first segment of its path and the port."""
+        address = HOST_HEADER.fullmatch(called)
+        host = address[1].lower() if address else ""
+        path = f"/{first}/"
+        found = self._roster.find(host, path)
+        if found is None:
+            return None
+        role, rest, own = found
+        url, asset_url = self._addresses.url, self._addresses.asset_url
+        if address and host not in role.hosts:
+            url, asset_url = self._addresses.as_called(host, address[2], port)
+        return _Place(role, rest != path, own, f"{url}/{role.place_of(own)}", f"{asset_url}/{role.name}")
+
+    def forget(self) -> None:
+        """Look anew where requests lead: a provider has changed."""
+        self._place.cache_clear()
 
     def _nobodys(self, request: Request) -> Reply:
         urls = {role.name: f"{self._addresses.url}/{role.name}{role.base_path}" for role in self._roster}
@@ -273,7 +302,11 @@ class Carrier:
 
     def _alarm(self, when: float, waiter: _Waiter) -> Entry:
         """Put a waiter on the agenda; what never comes is not put there, for a virtual clock would go to it."""
-        return Entry(waiter.wake) if when == float("inf") else self._clock.call_at(when, waiter.wake)
+        if when == float("inf"):
+            return Entry(waiter.wake)
+        entry = self._clock.call_at(when, waiter.wake)
+        self._clock.changed()  # whoever moves a virtual clock moves it for those that wait
+        return entry
 
     @contextmanager
     def _waiter(self, receive: Receive) -> Iterator[_Waiter]:
@@ -344,5 +377,10 @@ async def _reply(reply: Reply, send: Send) -> None:
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Return headers as bytes; what a header cannot hold becomes a blank."""
-    return [(name.lower().encode(), _CONTROLS.sub(" ", value).encode("latin-1", "replace")) for name, value in headers]
+    return [_header(name, value) for name, value in headers]
+
+
+@functools.lru_cache(maxsize=1024)
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    """Return a header as bytes; what it cannot hold becomes a blank."""
+    return name.lower().encode(), _CONTROLS.sub(" ", value).encode("latin-1", "replace")

@@ -49,7 +49,7 @@ class Clock:
         self._agenda: list[tuple[float, int, Entry]] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
-        self.changed: Callable[[], None] = _nothing  # called when the next entry may be due earlier than it was
+        self.changed: Callable[[], None] = _nothing  # called when the next entry is due earlier than it was
 
     def now(self) -> float:
         """Return the time in unix seconds."""
@@ -80,7 +80,9 @@ class Clock:
         entry = Entry(action)
         with self._lock:
             heapq.heappush(self._agenda, (when, next(self._order), entry))
-        self.changed()
+            is_next = self._agenda[0][2] is entry
+        if is_next:
+            self.changed()
         return entry
 
     def count_read(self, reads: int, what: str) -> None:

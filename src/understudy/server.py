@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy.admin import Admin
 from understudy.carrier import Addresses, Carrier
@@ -215,6 +216,7 @@ class LiveServer:
         self._server = Server(
             uvicorn.Config(
                 self._app(),
+                interface="asgi3",
                 http=Connection,
                 proxy_headers=False,  # a client is who it is, whatever it says: its connection may have to be cut
                 ws="none",
@@ -240,7 +242,7 @@ class LiveServer:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _app(self) -> Starlette:
+    def _app(self) -> ASGIApp:
         everything = ["*"]  # a browser app under test comes from anywhere, and sends what its provider takes
         provider_side = CORSMiddleware(
             self._carrier,
@@ -251,8 +253,14 @@ class LiveServer:
         )
         admin = Admin(self.roster, self.clock, self._log, self._addresses).app()
         to_page = Route("/__admin", lambda _: RedirectResponse("/__admin/"))
-        app = Starlette(routes=[to_page, Mount("/__admin", admin)])
-        app.router.default = provider_side  # a Mount takes no path with a line feed
+        our_side = Starlette(routes=[to_page, Mount("/__admin", admin)])
+
+        def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if scope["path"].startswith("/__admin/") or scope["path"] == "/__admin":
+                return our_side(scope, receive, send)
+            from_page = any(name == b"origin" for name, _ in scope["headers"])  # of a browser
+            return (provider_side if from_page else self._carrier)(scope, receive, send)
+
         return app
 
     # --- in its thread ---
@@ -323,6 +331,8 @@ class LiveServer:
             for role in self.roster.outdated():
                 try:
                     await anyio.to_thread.run_sync(role.reload)  # takes its time
+                    for carrier in self._carriers:
+                        carrier.forget()
                 except (UnderstudyError, OSError) as error:
                     self._log.trouble(f"{role.name} stays as it was:\n{error}")
                 else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,11 @@ class Tally:
         errors = frozenset(name for kind in contract.job_types.values() for name in kind.errors.rules)
         provider.journal.listeners.append(partial(self._note, counts, provider.plays, errors))
 
-    def _note(self, counts: Counter[Touch], plays: Plays, errors: Collection[str], entry: Entry) -> None:
-        found = [*touched(entry, errors), *_expired(entry, plays)]
+    def _note(self, counts: Counter[Touch], plays: Plays, errors: frozenset[str], entry: Entry) -> None:
+        found = (*touched(entry, errors), *_expired(entry, plays))
         with self._lock:
-            counts.update(found)
+            for touch in found:
+                counts[touch] += 1
 
     def report(self) -> list[Covered]:
         """Return what was touched of the providers at which anything has happened."""
@@ -60,7 +62,7 @@ class Tally:
         ]
 
 
-def touched(entry: Entry, errors: Collection[str]) -> Iterator[Touch]:
+def touched(entry: Entry, errors: frozenset[str]) -> Iterable[Touch]:
     """Return what an entry of a journal touches, each as a kind and a name.
 
     Args:
@@ -69,34 +71,48 @@ def touched(entry: Entry, errors: Collection[str]) -> Iterator[Touch]:
     """
     match entry:
         case Exchange():
-            if entry.operation is not None and entry.status is not None:
-                yield "operations", f"{entry.operation} {entry.status}"
-            if entry.operation is not None and entry.scenario is not None:
-                yield "scenarios", entry.scenario
-            error = entry.error
-            while error is not None and error not in errors:
-                error = ENGINE_ERRORS.get(error)
-            if error is not None:
-                yield "errors", error
+            return _by_answer(entry.operation, entry.status, entry.scenario, entry.error, errors)
         case Transition():
-            if entry.before is not entry.state:  # or it has only got another word
-                yield kind_of(entry.state), entry.state.value
-                yield "transitions", walk(entry.before, entry.state)
-            if entry.failure is not None:
-                yield "failures", entry.failure
+            return _by_move(entry.before, entry.state, entry.failure)
         case Attempt():
             ways = {"delivered": entry.delivered, "refused": not entry.delivered and entry.status is not None}
             ways |= {"retried": entry.attempt > 1, "signed": entry.signed and entry.status is not None}
-            yield from (("callbacks", way) for way, holds in ways.items() if holds)
+            return (("callbacks", way) for way, holds in ways.items() if holds)
         case _:
-            yield "faults", entry.fault
+            return (("faults", entry.fault),)
+
+
+@functools.lru_cache(maxsize=1024)
+def _by_answer(
+    operation: str | None, status: int | None, scenario: str | None, error: str | None, errors: frozenset[str]
+) -> tuple[Touch, ...]:
+    found = []
+    if operation is not None and status is not None:
+        found.append(("operations", f"{operation} {status}"))
+    if operation is not None and scenario is not None:
+        found.append(("scenarios", scenario))
+    while error is not None and error not in errors:
+        error = ENGINE_ERRORS.get(error)
+    if error is not None:
+        found.append(("errors", error))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=1024)
+def _by_move(before: State | None, state: State, failure: str | None) -> tuple[Touch, ...]:
+    found = []
+    if before is not state:  # or it has only got another word
+        found = [(kind_of(state), state.value), ("transitions", walk(before, state))]
+    if failure is not None:
+        found.append(("failures", failure))
+    return tuple(found)
 
 
 def _expired(entry: Entry, plays: Plays) -> Iterator[Touch]:
     """Return what is touched when somebody asks for a job that has expired since: nobody has moved it there."""
     for job_id in entry.jobs if isinstance(entry, Exchange) else ():
         play = plays.get(job_id)
-        job = None if play is None else play.kept(entry.at)
+        job = play.kept(entry.at) if play is not None and play.job_type.retention.expires else None
         if play is not None and job is not None and job.state is not play.job.state:
             yield kind_of(job.state), job.state.value
             yield "transitions", walk(play.job.state, job.state)
