@@ -11,6 +11,9 @@ from understudy.errors import ClockExhausted
 from understudy.logbook import Logbook
 from understudy.virtual_loop import Peer
 
+# It does not beat faster than so, in real seconds: what falls due within a beat is done together.
+_BEAT_SECONDS = 0.002
+
 # So long somebody else may move a virtual clock before a request that waits for it does so itself, in real seconds.
 _HURRY_SECONDS = 0.005
 
@@ -80,7 +83,7 @@ class Pump:
             return None
         seconds = max(due - self._clock.now(), 0.0)
         if isinstance(self._clock, SystemClock):
-            return self._clock.real_seconds(seconds)
+            return max(self._clock.real_seconds(seconds), _BEAT_SECONDS) if seconds else 0.0
         if self._shares:
             parked, minded = self._server.parked(), sum(waiting() for waiting in tuple(self._minding))
             return None if not parked else _HURRY_SECONDS if parked > minded else _PATIENCE_SECONDS

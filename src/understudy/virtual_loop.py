@@ -78,7 +78,7 @@ def in_virtual_time(loop: Any, time: Time) -> Iterator[None]:
     try:
         with sockets.watched(), ExitStack() as stack:
             for peer in time.peers:
-                stack.enter_context(peer.minded(selector.waiting))
+                stack.enter_context(peer.minded(sockets.waiting))
             yield
     finally:
         selector.leave()
@@ -150,10 +150,6 @@ class _Selector:
             if timers:
                 self._timer = self._time.clock.call_at(self._time.moment_of(when), _nothing)
 
-    def waiting(self) -> int:
-        """Return how many requests of the loop wait for an answer; called in the threads of servers."""
-        return sum(fd in self._real.get_map() for fd in self._sockets.told())
-
     def leave(self) -> None:
         """Take the loop's timer from the agenda."""
         self._timer.cancel()
@@ -199,9 +195,9 @@ class _Sockets:
         """Say whether what is open there waits for something that is under way; all but sockets always does."""
         return fd in self._asking or not stat.S_ISSOCK(os.fstat(fd).st_mode)
 
-    def told(self) -> set[int]:
-        """Return which of them wait for servers that say themselves when they are done."""
-        return self._asking & self._told
+    def waiting(self) -> int:
+        """Return how many requests of the loop wait for servers of ours; called in their threads."""
+        return len(self._asking & self._told)
 
     def heard(self, fd: int) -> bool:
         """Take note that something has come; say whether more of it may come, and nobody would tell."""
@@ -213,7 +209,13 @@ class _Sockets:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Look at what this thread does with sockets."""
-        seen = {"connect": self._connecting, "send": self._sending, "sendmsg": self._sending, "accept": self._accepting}
+        seen = {
+            "connect": self._connecting,
+            "send": self._sending,
+            "sendmsg": self._sending,
+            "accept": self._accepting,
+            "close": self._closing,
+        }
         before = {name: vars(socket.socket).get(name) for name in seen}
         for name, wrap in seen.items():
             setattr(socket.socket, name, wrap(getattr(socket.socket, name)))
@@ -238,7 +240,8 @@ class _Sockets:
 
     def _sending(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def send(one: socket.socket, *args: Any) -> Any:
-            if threading.get_ident() == self._thread and one.fileno() not in self._accepted:
+            mine = threading.get_ident() == self._thread and one.gettimeout() == 0  # and not of who blocks the loop
+            if mine and one.fileno() not in self._accepted:
                 self._asking.add(one.fileno())
             return real(one, *args)
 
@@ -254,7 +257,15 @@ class _Sockets:
 
         return accept
 
+    def _closing(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def close(one: socket.socket) -> Any:
+            if threading.get_ident() == self._thread:
+                self._forget(one)
+            return real(one)
+
+        return close
+
     def _forget(self, one: socket.socket) -> None:
-        """Forget what stood at this number before: it is given again."""
+        """Forget what stands at this number: it is given again."""
         for some in (self._asking, self._accepted, self._told):
             some.discard(one.fileno())
