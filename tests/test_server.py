@@ -30,8 +30,8 @@ from tests.live import (
     told,
 )
 from tests.small import small
-from understudy.carrier import Addresses
 from understudy.clock import SystemClock, VirtualClock
+from understudy.directory import Addresses
 from understudy.errors import ContractInvalid, UsageError
 from understudy.listen import loop_factory, shown_host
 from understudy.media import draw

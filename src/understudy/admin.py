@@ -18,9 +18,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy import __version__, journal
-from understudy.carrier import HOST_HEADER, Addresses
 from understudy.clock import Clock
 from understudy.contract.codecs import parse_json
+from understudy.directory import HOST_HEADER, Addresses
 from understudy.errors import UsageError, suggestion
 from understudy.journal import Attempt, Exchange, Struck
 from understudy.lifecycle import Json

@@ -164,9 +164,13 @@ def without_files(body: Json, told: Callable[[Part], Json]) -> Json:
 
     if not isinstance(body, dict):
         return "" if isinstance(body, bytes) else body
-    if not any(isinstance(item, (Part, list)) for item in body.values()):
+    if not any(map(_has_file, body.values())):
         return body
     return {name: [*map(shown, item)] if isinstance(item, list) else shown(item) for name, item in body.items()}
+
+
+def _has_file(value: Json) -> bool:
+    return isinstance(value, Part) or (isinstance(value, list) and any(isinstance(item, Part) for item in value))
 
 
 def checked(call: Call) -> None:

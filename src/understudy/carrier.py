@@ -3,71 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import anyio.to_thread
 from starlette.types import Receive, Scope, Send
 
 from understudy.clock import Clock, Entry, SystemClock
-from understudy.errors import ClockExhausted, suggestion
+from understudy.directory import Addresses, Directory
+from understudy.errors import ClockExhausted
 from understudy.logbook import Logbook
 from understudy.roster import Role, Roster
-from understudy.wire import MAX_BODY_BYTES, Outcome, Reply, Request, Severed, Stream, Transmission, Wait, problem
+from understudy.wire import (
+    MAX_BODY_BYTES,
+    NO_BODY,
+    Outcome,
+    Reply,
+    Request,
+    Severed,
+    Stream,
+    Transmission,
+    Wait,
+    encoded,
+    problem,
+)
 
 #: Result files that are drawn at one time; the others wait.
 MAX_DRAWING = 4
 
-#: Places that are remembered, by how they were called.
-MAX_PLACES = 1_000
-
-#: A Host header: a name or an address, and perhaps a port.
-HOST_HEADER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::([0-9]{1,5}))?")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where a server listens.
-
-    Attributes:
-        host: As a URL names it.
-        port: Where the providers answer.
-        asset_port: Where links to result files lead.
-    """
-
-    host: str
-    port: int
-    asset_port: int
-
-    @property
-    def url(self) -> str:
-        """The URL of the providers."""
-        return f"http://{self.host}:{self.port}"
-
-    @property
-    def asset_url(self) -> str:
-        """The URL of the result files."""
-        return f"http://{self.host}:{self.asset_port}"
-
-    def as_called(self, host: str, port: str | None, called_port: int) -> tuple[str, str]:
-        """Return both URLs as a client names them: the ports that it sees may be those of a port mapping."""
-        seen = str(self.port) if called_port == self.asset_port else port
-        return f"http://{host}:{seen}" if seen else f"http://{host}", f"http://{host}:{self.asset_port}"
-
-
-class _Place(NamedTuple):
-    """Where a request leads: to whom, whether its path names them, which of their hosts, and how that is called."""
-
-    role: Role
-    named: bool
-    host: str
-    server_url: str
-    asset_url: str
+# Where a scope has what came of a request that could not be answered at once.
+_BEGUN = "understudy.begun"
 
 
 class Line(Protocol):
@@ -92,17 +58,15 @@ class Carrier:
     """
 
     def __init__(self, roster: Roster, clock: Clock, log: Logbook, addresses: Addresses, line: Line) -> None:
-        self._roster = roster
+        self._directory = Directory(roster, addresses)
         self._clock = clock
         self._log = log
-        self._addresses = addresses
         self._line = line
         self._machine = SystemClock()  # how long we take is not a matter of the providers' clock
         self._drawing = asyncio.Semaphore(MAX_DRAWING)
         self._waiters: set[_Waiter] = set()
         self._answering = 0
         self._stopping = False
-        self._place = functools.lru_cache(maxsize=MAX_PLACES)(self._find)
 
     @property
     def parked(self) -> int:
@@ -114,11 +78,36 @@ class Carrier:
         """How many requests are being answered that do not wait."""
         return self._answering - self.parked
 
+    def forget(self) -> None:
+        """Look anew where requests lead: a provider has changed."""
+        self._directory.forget()
+
     def stop(self) -> None:
         """End all waits and streams; called in the event loop."""
         self._stopping = True
         for waiter in self._waiters:
             waiter.wake()
+
+    def at_once(self, scope: Scope, body: bytes) -> Reply | None:
+        """See `understudy.connection.Prompt`."""
+        self._answering += 1
+        try:
+            began = self._machine.now()
+            role, request = self._addressed(scope)
+            if role is None or _may_be_file(role, request):
+                return None
+            request.body = body
+            try:
+                outcome = role.provider.handle(request)
+            except (Exception, ClockExhausted) as error:
+                outcome = self._failure(error, request)
+            if isinstance(outcome, Reply) and outcome.transmission is None:
+                self._log.request(role, request, outcome, (self._machine.now() - began) * 1000)
+                return outcome
+            scope[_BEGUN] = role, request, outcome
+            return None
+        finally:
+            self._answering -= 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._answering += 1
@@ -129,17 +118,14 @@ class Carrier:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._machine.now()
-        role, request = self._addressed(scope)
+        role, request, begun = scope.get(_BEGUN) or (*self._addressed(scope), None)
         outcome: Reply | Stream | Severed
         try:
-            outcome = await self._outcome(role, request, receive)
+            outcome = await self._outcome(role, request, begun, receive)
         except (_Gone, asyncio.CancelledError):  # cancelled is who is still at work at the very end
             return
-        except ClockExhausted as error:
-            outcome = problem(508, "the clock is exhausted", str(error))
-        except Exception as error:
-            self._log.defect(error, f"{request.method} {request.path}")
-            outcome = problem(500, "a defect of Understudy", "Its log has the traceback. Please report it.")
+        except (Exception, ClockExhausted) as error:
+            outcome = self._failure(error, request)
         self._log.request(role, request, outcome, (self._machine.now() - began) * 1000)
         if isinstance(outcome, Stream):
             await self._stream(outcome, scope, receive, send)
@@ -150,6 +136,13 @@ class Carrier:
         else:
             await _reply(outcome, send)
 
+    def _failure(self, error: BaseException, request: Request) -> Reply:
+        """Return what is answered where no answer can be found."""
+        if isinstance(error, ClockExhausted):
+            return problem(508, "the clock is exhausted", str(error))
+        self._log.defect(error, f"{request.method} {request.path}")
+        return problem(500, "a defect of Understudy", "Its log has the traceback. Please report it.")
+
     # --- whose it is ---
 
     def _addressed(self, scope: Scope) -> tuple[Role | None, Request]:
@@ -158,7 +151,7 @@ class Carrier:
             scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"), headers
         )
         first, _, rest = request.path.removeprefix("/").partition("/")
-        place = self._place(request.header.get("host", ""), first, scope["server"][1])
+        place = self._directory.find(request.header.get("host", ""), first, scope["server"][1])
         if place is None:
             return None, request
         role, named, request.host, request.server_url, request.asset_url = place
@@ -166,52 +159,15 @@ class Carrier:
             request.path = f"/{rest}"
         return role, request
 
-    def _find(self, called: str, first: str, port: int) -> _Place | None:
-        """Return where a request leads, by its Host header, the first segment of its path and the port."""
-        address = HOST_HEADER.fullmatch(called)
-        host = address[1].lower() if address else ""
-        path = f"/{first}/"
-        found = self._roster.find(host, path)
-        if found is None:
-            return None
-        role, rest, own = found
-        url, asset_url = self._addresses.url, self._addresses.asset_url
-        if address and host not in role.hosts:
-            url, asset_url = self._addresses.as_called(host, address[2], port)
-        return _Place(role, rest != path, own, f"{url}/{role.place_of(own)}", f"{asset_url}/{role.name}")
-
-    def forget(self) -> None:
-        """Look anew where requests lead: a provider has changed."""
-        self._place.cache_clear()
-
-    def _nobodys(self, request: Request) -> Reply:
-        urls = {role.name: f"{self._addresses.url}/{role.name}{role.base_path}" for role in self._roster}
-        found = {role.name: role.provider.contract.router.find(request.method, request.path) for role in self._roster}
-        # a parameter that spans segments takes the paths of all others as well: that tells nothing
-        owners = [name for name, routed in found.items() if routed and not any("/" in x for x in routed.path.values())]
-        first = request.path.strip("/").partition("/")[0]
-        hint = (
-            f"It is a path of {' and '.join(owners)}: put /{owners[0]} before it."
-            if owners
-            else f"A path begins with the name of a provider; {suggestion(first, urls)}"
-        )
-        detail = f"Nobody answers to {request.path}. {hint}"
-        return problem(404, "no such provider", detail, providers=urls, admin=f"{self._addresses.url}/__admin/")
-
     # --- what is answered ---
 
-    async def _outcome(self, role: Role | None, request: Request, receive: Receive) -> Reply | Stream | Severed:
+    async def _outcome(
+        self, role: Role | None, request: Request, begun: Outcome | None, receive: Receive
+    ) -> Reply | Stream | Severed:
         if role is None:
-            return self._nobodys(request)
-        request.body = await _body(receive)
-        provider = role.provider
-        outcome: Outcome
-        routed = provider.contract.router.find(request.method, request.path, request.host)
-        if request.method in ("GET", "HEAD") and (routed is None or routed.operation is None):
-            async with self._drawing:  # it may be a file, and drawing one takes its time
-                outcome = await anyio.to_thread.run_sync(provider.handle, request, abandon_on_cancel=True)
-        else:
-            outcome = provider.handle(request)
+            return self._directory.nobodys(request)
+        body = await _body(receive)
+        outcome = await self._handled(role, request, body) if begun is None else begun
         if isinstance(outcome, Wait):
             with self._waiter(receive) as waiter:
                 while isinstance(outcome, Wait):
@@ -224,6 +180,13 @@ class Carrier:
                         return problem(503, "the server stops", "It was stopped before the job had ended.")
                     outcome = outcome.resume()
         return outcome
+
+    async def _handled(self, role: Role, request: Request, body: bytes) -> Outcome:
+        request.body = body
+        if not _may_be_file(role, request):
+            return role.provider.handle(request)
+        async with self._drawing:
+            return await anyio.to_thread.run_sync(role.provider.handle, request, abandon_on_cancel=True)
 
     async def _until(self, when: float, waiter: _Waiter) -> None:
         entry = self._alarm(when, waiter)
@@ -366,10 +329,18 @@ async def _body(receive: Receive) -> bytes:
     return bytes(body[: MAX_BODY_BYTES + 1])
 
 
+def _may_be_file(role: Role, request: Request) -> bool:
+    """Say whether a request may be for a result file: drawing one takes its time."""
+    if request.method not in ("GET", "HEAD"):
+        return False
+    routed = role.provider.contract.router.find(request.method, request.path, request.host)
+    return routed is None or routed.operation is None
+
+
 async def _reply(reply: Reply, send: Send) -> None:
     headers, body = _encoded(reply.headers), reply.body
-    if reply.status in (204, 304):
-        body = b""  # these have none (RFC 9110, sections 15.3.5 and 15.4.5)
+    if reply.status in NO_BODY:
+        body = b""
     else:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -377,10 +348,4 @@ async def _reply(reply: Reply, send: Send) -> None:
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [_header(name, value) for name, value in headers]
-
-
-@functools.lru_cache(maxsize=1024)
-def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    """Return a header as bytes; what it cannot hold becomes a blank."""
-    return name.lower().encode(), _CONTROLS.sub(" ", value).encode("latin-1", "replace")
+    return [encoded(name, value) for name, value in headers]

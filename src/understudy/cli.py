@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import queue
 import shlex
@@ -206,6 +207,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# A server keeps most of what it makes for a while: it need not look for garbage after every few requests.
+_GC_THRESHOLD = (20_000, 20, 20)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     with _stop_signal() as stop:
         from understudy.server import serve
@@ -233,6 +238,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
                 proxy = stack.enter_context(proxied(server, port=port and port + 2))
             print(_banner(server, proxy), flush=True)
+            gc.freeze()
+            gc.set_threshold(*_GC_THRESHOLD)
             while True:
                 with suppress(queue.Empty):
                     stop.get(timeout=0.2)  # on Windows a wait without end cannot be interrupted

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from understudy.carrier import HOST_HEADER
+from understudy.directory import HOST_HEADER
 
 #: What a client may send before it has said whom it asks for.
 MAX_HEAD_BYTES = 64 * 1024

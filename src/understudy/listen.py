@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-import os
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from understudy.clock import SystemClock
+from understudy.connection import Connection
 from understudy.errors import UsageError
 
 # At a stop, clients have so long to let go, in real seconds, and are looked after so often.
@@ -23,41 +21,6 @@ _LOOK_SECONDS = 0.005
 
 # Connections that wait to be accepted; as uvicorn has it.
 _BACKLOG = 2048
-
-
-class Connection(HttpToolsProtocol):
-    """A connection that can end as none should."""
-
-    _answering: RequestResponseCycle | None = None  # uvicorn tells of the end only the request that it read last
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        super().connection_made(transport)
-        self.access_log = False  # where somebody listens to all logs, as pytest does, uvicorn would write one
-
-    def on_headers_complete(self) -> None:
-        waiting = len(self.pipeline)
-        super().on_headers_complete()
-        if len(self.pipeline) == waiting:
-            self._answering = self.cycle
-
-    def on_response_complete(self) -> None:
-        self._answering = self.pipeline[-1][0] if self.pipeline else None
-        super().on_response_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._answering is not None:
-            self._answering.disconnected = True
-            self._answering.message_event.set()
-
-    def hang_up(self, *, reset: bool) -> None:
-        """End: by a TCP reset, or by closing when all that was sent has gone."""
-        if not reset:
-            self.transport.close()
-            return
-        with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as same:
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that abort resets
-        self.transport.abort()
 
 
 class Server(uvicorn.Server):

@@ -22,17 +22,19 @@ import uvicorn
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from understudy.carrier import HOST_HEADER, Addresses, Carrier
+from understudy.carrier import Carrier
 from understudy.certificates import certificates
 from understudy.clock import SystemClock
+from understudy.connection import Connection
+from understudy.directory import HOST_HEADER, Addresses
 from understudy.environment import variables
 from understudy.errors import UsageError
 from understudy.gate import HEAD_SECONDS, Asked, asked, carry, established, let_through, refuse
-from understudy.listen import Connection, Server, listen
+from understudy.listen import Server, listen
 from understudy.logbook import Logbook
 from understudy.reach import is_loopback
 from understudy.roster import Role
-from understudy.wire import Reply, Request, Severed, Stream, problem
+from understudy.wire import Outcome, Reply, Request, Severed, Stream, problem
 
 if TYPE_CHECKING:
     from understudy.isolation import Entrance, Room
@@ -293,11 +295,13 @@ class _Carrier(Carrier):
         request.server_url = request.asset_url = ""
         return role, request
 
-    async def _outcome(self, role: Role | None, request: Request, receive: Receive) -> Reply | Stream | Severed:
+    async def _outcome(
+        self, role: Role | None, request: Request, begun: Outcome | None, receive: Receive
+    ) -> Reply | Stream | Severed:
         assert role is not None  # the host is a provider's
         outcome: Reply | Stream | Severed = Severed()  # to whoever leaves before
         try:
-            outcome = await super()._outcome(role, request, receive)
+            outcome = await super()._outcome(role, request, begun, receive)
         finally:
             self._told(role, request, outcome)
         return outcome

@@ -181,6 +181,9 @@ class Role:
         Raises:
             ContractInvalid: Its files cannot be used.
         """
+        return self._provider or self._loaded()
+
+    def _loaded(self) -> Provider:
         from understudy.library import load_provider
 
         with self._lock:

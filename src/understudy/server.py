@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
 import uvicorn
-from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy.admin import Admin
-from understudy.carrier import Addresses, Carrier
+from understudy.carrier import Carrier
 from understudy.clock import Clock, SystemClock
+from understudy.connection import Connection
 from understudy.courier import Courier
+from understudy.directory import Addresses
 from understudy.errors import UnderstudyError, UsageError
-from understudy.listen import Connection, Server, listen, loop_factory, shown_host
+from understudy.listen import Server, listen, loop_factory, shown_host
 from understudy.logbook import Logbook
 from understudy.pump import Pump
 from understudy.reach import is_loopback
 from understudy.roster import Roster
+from understudy.sides import Sides
 
 if TYPE_CHECKING:
     from understudy.contract.catalogue import Transport
@@ -215,7 +213,7 @@ class LiveServer:
         self._carriers = [self._carrier]
         self._server = Server(
             uvicorn.Config(
-                self._app(),
+                Sides(self._carrier, Admin(roster, self.clock, self._log, self._addresses).app()),
                 interface="asgi3",
                 http=Connection,
                 proxy_headers=False,  # a client is who it is, whatever it says: its connection may have to be cut
@@ -241,27 +239,6 @@ class LiveServer:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-    def _app(self) -> ASGIApp:
-        everything = ["*"]  # a browser app under test comes from anywhere, and sends what its provider takes
-        provider_side = CORSMiddleware(
-            self._carrier,
-            allow_origins=everything,
-            allow_methods=everything,
-            allow_headers=everything,
-            expose_headers=everything,
-        )
-        admin = Admin(self.roster, self.clock, self._log, self._addresses).app()
-        to_page = Route("/__admin", lambda _: RedirectResponse("/__admin/"))
-        our_side = Starlette(routes=[to_page, Mount("/__admin", admin)])
-
-        def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            if scope["path"].startswith("/__admin/") or scope["path"] == "/__admin":
-                return our_side(scope, receive, send)
-            from_page = any(name == b"origin" for name, _ in scope["headers"])  # of a browser
-            return (provider_side if from_page else self._carrier)(scope, receive, send)
-
-        return app
 
     # --- in its thread ---
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +16,13 @@ from understudy.contract.codecs import dump_json, encode_json
 from understudy.contract.views import JSON_LINES, Rendered
 from understudy.lifecycle import Json
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
 #: A larger request body is refused unread.
 MAX_BODY_BYTES = 16 * 1024 * 1024
+
+#: The statuses of answers that have no body (RFC 9110, sections 15.3.5 and 15.4.5).
+NO_BODY = frozenset({204, 304})
 
 #: Frames that a subscriber has not fetched; the oldest go first.
 MAX_WAITING_FRAMES = 1000
@@ -267,3 +274,9 @@ def problem(status: int, title: str, detail: str, **more: Json) -> Reply:
     """Return the stand-in's own answer: a problem document (RFC 9457), which no provider sends."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     return Reply(status, [("content-type", "application/problem+json")], encode_json(body), error=title)
+
+
+@functools.lru_cache(maxsize=1024)
+def encoded(name: str, value: str) -> tuple[bytes, bytes]:
+    """Return a header as bytes; what it cannot hold becomes a blank."""
+    return name.lower().encode(), _CONTROLS.sub(" ", value).encode("latin-1", "replace")

@@ -76,8 +76,10 @@ class Status(NamedTuple):
 
     def every_seconds(self, elapsed: float) -> float | None:
         """Return the documented pause between polls so long after the create, or None where there is none."""
-        paces = (pace.every_seconds for pace in self.poll if pace.until_seconds is None or elapsed < pace.until_seconds)
-        return next(paces, self.poll[-1].every_seconds if self.poll else None)
+        for pace in self.poll:
+            if pace.until_seconds is None or elapsed < pace.until_seconds:
+                return pace.every_seconds
+        return self.poll[-1].every_seconds if self.poll else None
 
 
 class Result(NamedTuple):

@@ -16,11 +16,12 @@ import httpx
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from understudy.carrier import HOST_HEADER
 from understudy.certificates import certificates
 from understudy.clock import Clock, SystemClock
+from understudy.connection import Connection
+from understudy.directory import HOST_HEADER
 from understudy.errors import UsageError
-from understudy.listen import Connection, Server, listen, loop_factory
+from understudy.listen import Server, listen, loop_factory
 from understudy.proxy import Proxy
 from understudy.reach import host_of, is_loopback, tls
 from understudy.record.tape import EVENTS, Called, Seen, Tape, frames_in
