@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from functools import partial
 from itertools import count
 
@@ -35,7 +34,7 @@ def opened(name: str) -> Account:
 
 def play_of(job_type: JobType, job_id: str, account: Account, *, state: State = State.QUEUED) -> Play:
     job = Job(id=job_id, state=state)
-    return Play(job, account, job_type, job_type.creates[0], Plan(), deque([Step(state)]), 0, "", "")
+    return Play(job, account, job_type, job_type.creates[0], Plan(), tuple([Step(state)]), 0, "", "")
 
 
 # Jobs

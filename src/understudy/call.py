@@ -30,7 +30,11 @@ from understudy.wire import MAX_BODY_BYTES, Answered, Reply, Request, RequestVie
 
 @dataclass(slots=True)
 class Backstage:
-    """What the handlers work with: the parts of one provider's stand-in."""
+    """What the handlers work with: the parts of one provider's stand-in.
+
+    Attributes:
+        usual: The plan of a job that goes as jobs usually do.
+    """
 
     contract: Contract
     behaviour: Behaviour
@@ -39,6 +43,7 @@ class Backstage:
     stage: Stage
     files: Files
     random: random.Random
+    usual: Plan
     next_plans: deque[Plan] = field(default_factory=deque)
 
 

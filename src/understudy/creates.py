@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 from understudy.call import Backstage, Call, about, plain, refused, violations
@@ -17,9 +16,6 @@ from understudy.plan import Plan, with_outcome
 from understudy.repeats import once
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Wait
-
-#: The plan of a job that goes as jobs usually do.
-USUAL = Plan()
 
 #: Jobs that one request can make.
 MAX_JOBS_PER_REQUEST = 100
@@ -114,13 +110,13 @@ def _chosen_id(back: Backstage, call: Call) -> str | None:
 def _plan(back: Backstage, call: Call, job: Job) -> Plan:
     """Decide how a job goes: as a test has asked for, else as the scenario tells, else as usual; faults change it."""
     call.account.creates += 1
-    plan = USUAL
+    plan = back.usual
     if back.next_plans:
         plan = back.next_plans.popleft()
     elif call.story is not None and call.story.selects({**call.scope, "job": job}, call.account.creates):
         plan = call.story.plan
-    timeline = with_outcome(plan.timeline or back.behaviour.timeline, plan.failure)
-    plan = Plan(timeline) if plan is USUAL else replace(plan, timeline=timeline)
+    if plan is not back.usual:
+        plan = replace(plan, timeline=with_outcome(plan.timeline or back.behaviour.timeline, plan.failure))
     for fault in call.faults:
         plan = fault.plan(plan, call.job_type.words.shown(State.SUCCEEDED))
     return plan
@@ -157,7 +153,7 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
         job_type=call.job_type,
         create=group,
         plan=plan,
-        steps=deque(plan.timeline or ()),
+        steps=plan.timeline or (),
         visible_at=now + (back.behaviour.visible_after_seconds if hidden is None else hidden),
         server_url=call.scope["server"]["url"],
         asset_url=call.request.asset_url,

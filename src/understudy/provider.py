@@ -111,7 +111,8 @@ class Provider:
         stage = Stage(clock, behaviour, self.journal, self.plays, carry, self._lock, self._trouble, callback_url)
         files = Files(contract.job_types, self.plays, clock)
         source = random.Random(seed)
-        self._back = Backstage(contract, behaviour, clock, self.plays, stage, files, source)
+        usual = Plan(behaviour.timeline)
+        self._back = Backstage(contract, behaviour, clock, self.plays, stage, files, source, usual)
         self._parts = {
             operation: (job_type, part, job_type.about_a_job.get(part))
             for job_type in contract.job_types.values()

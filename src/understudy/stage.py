@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -87,7 +86,7 @@ class Stage:
         if play.due is not None:
             play.due.cancel()
         play.reads_left = None
-        play.steps = deque([Step(State.CANCELLED)])
+        play.steps = (Step(State.CANCELLED),)
         self._enter(play, play.steps[0])
 
     def remove(self, play: Play) -> None:
@@ -102,16 +101,16 @@ class Stage:
         while play.reads_left is not None:
             self._next(play)
 
-    def _later(self, when: float, action: Callable[[], None]) -> Entry:
-        def locked() -> None:
-            with self._lock:
-                action()
+    def _later(self, when: float, action: Callable[..., None], *arguments: object) -> Entry:
+        return self._clock.call_at(when, partial(self._locked, action, *arguments))
 
-        return self._clock.call_at(when, locked)
+    def _locked(self, action: Callable[..., None], *arguments: object) -> None:
+        with self._lock:
+            action(*arguments)
 
     def _next(self, play: Play) -> None:
-        play.reads_left = None
-        play.steps.popleft()
+        play.reads_left = play.due = None
+        play.steps = play.steps[1:]
         self._enter(play, play.steps[0])
 
     def _enter(self, play: Play, step: Step, *, new: bool = False) -> None:
@@ -128,13 +127,14 @@ class Stage:
         job.progress = step.progress if step.progress is not None else job.progress
         self._journal.add(Transition(now, job.id, job.state, status, before, job.error.name if job.error else None))
         if step.seconds is not None:
-            play.due = self._later(now + step.seconds, lambda: self._next(play))
+            play.due = self._later(now + step.seconds, self._next, play)
         play.reads_left = step.reads
         if job.terminal:
             play.account.active -= 1
             self._plays.ended(play)
         self._tell_streams(play)
         self._plan_callback(play)
+        self._let_go(play)
 
     def _make_outputs(self, play: Play) -> None:
         job, assets = play.job, play.job_type.assets
@@ -280,14 +280,20 @@ class Stage:
         schedule = callback.retry_after_seconds
         if not delivered and not note.startswith(NOT_SENT) and delivery.attempt <= len(schedule):
             again = self._clock.now() + schedule[delivery.attempt - 1]
-            self._later(again, lambda: self._attempt(play, delivery.attempt + 1))
+            self._later(again, self._attempt, play, delivery.attempt + 1)
             return
         self._next_notice(play)
 
     def _next_notice(self, play: Play) -> None:
-        play.notices.popleft()
+        del play.notices[0]
         if play.notices:
             self._attempt(play, 1)
+        self._let_go(play)
+
+    def _let_go(self, play: Play) -> None:
+        """Forget the request that made a job when nobody is to be told of it any more."""
+        if play.job.terminal and not play.notices:
+            play.request = None
 
 
 def frames_of(events: Events, play: Play) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,7 @@ from understudy.callback import Notice
 from understudy.clock import Entry
 from understudy.contract.model import AboutAJob, Create, JobType, Result
 from understudy.ledger import Ledger
-from understudy.lifecycle import Job, State, Step
+from understudy.lifecycle import Job, State, Timeline
 from understudy.limits import RateWindows
 from understudy.media import Picture
 from understudy.plan import Plan
@@ -111,7 +111,7 @@ class Play:
     job_type: JobType
     create: Create
     plan: Plan
-    steps: deque[Step]
+    steps: Timeline
     visible_at: float
     server_url: str
     asset_url: str
@@ -119,7 +119,7 @@ class Play:
     reads: int = 0
     told: Reply | None = None
     pictures: tuple[Picture, ...] = ()
-    notices: deque[Notice] = field(default_factory=deque)
+    notices: list[Notice] = field(default_factory=list)
     greeted: bool = False
     due: Entry | None = None
     request: RequestView | None = None

@@ -55,7 +55,8 @@ def dump_json(value: Json) -> str:
 def encode_json(value: Json) -> bytes:
     """Return compact JSON in UTF-8."""
     try:
-        return orjson.dumps(value, option=_JSON_ALONE)
+        # a copy: whatever orjson makes holds 4 KB for as long as it lives
+        return bytes(memoryview(orjson.dumps(value, option=_JSON_ALONE)))
     except TypeError:
         return _ENCODER.encode(value).encode()
 
