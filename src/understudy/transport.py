@@ -52,6 +52,8 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         outcome = self._begin(request, request.read())
+        if isinstance(outcome, Reply):
+            return self._response(request, outcome)
         deadline = self._clock.now() + _read_timeout(request)
         while isinstance(outcome, Wait):
             self._clock.sleep(_pause(self._clock, min(outcome.until, deadline)))
@@ -60,6 +62,8 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         outcome = self._begin(request, await request.aread())
+        if isinstance(outcome, Reply):
+            return self._response(request, outcome)
         deadline = self._clock.now() + _read_timeout(request)
         while isinstance(outcome, Wait):
             await self._clock.sleep_async(_pause(self._clock, min(outcome.until, deadline)))

@@ -68,6 +68,8 @@ def parse_condition(text: str) -> Condition:
 
 def same(left: Json, right: Json) -> bool:
     """Compare two JSON values with their types: 1 is not true, and 2 is not "2"."""
+    if left.__class__ is str and right.__class__ is str:
+        return bool(left == right)
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
