@@ -75,6 +75,30 @@ def test_a_scenario_that_is_not_there_is_told() -> None:
     assert 'there is no scenario "slwo"; did you mean "slow"?' in reply.json()["detail"]
 
 
+def test_a_scenario_can_be_told_by_a_header() -> None:
+    """A header can tell a whole scenario as JSON; it is one story however often it is told, so its faults count."""
+    fake = Fake("kie")
+    told = {"understudy-scenario": '{"faults": [{"fault": "error", "nth": 2, "with": {"error": "maintenance"}}]}'}
+    story = STORIES["kie"]
+    codes = [fake.client().post(story.create, json=story.body, headers=told).json()["code"] for _ in range(3)]
+    assert codes == [200, 455, 200]
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ("{", "is no JSON object"),
+        ('{"failure": "nobody-knows"}', 'there is no failure "nobody-knows"'),
+        ('{"timeline": []}', "timeline"),
+    ],
+)
+def test_a_scenario_that_cannot_be_played_is_told(told: str, text: str) -> None:
+    """What is wrong with a scenario that a header tells is answered by the stand-in."""
+    reply = Fake("kie").client().get("/api/v1/chat/credit", headers={"understudy-scenario": told})
+    assert reply.status_code == 400
+    assert text in reply.json()["detail"]
+
+
 def test_a_scenario_can_be_chosen_by_the_admin_api(live: LiveServer, http: httpx.Client) -> None:
     """The admin API has providers play a story from now on, those that have it; null ends it."""
     url = f"{live.url}/__admin/scenario"

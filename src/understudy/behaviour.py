@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Behaviour:
         visible_after_seconds: How long status reads do not find a new job.
         retry_after: How a request that comes too soon is told when to come again; None for not at all.
         pictures: What result files look like.
-        scenarios: Name → scenario.
+        scenarios: Those of the files, by name.
     """
 
     timeline: Timeline
@@ -83,14 +83,16 @@ class Behaviour:
     visible_after_seconds: float
     retry_after: RetryAfter | None
     pictures: Pictures
-    scenarios: Mapping[str, Scenario]
+    scenarios: Scenarios
 
     def scenario(self, name: str) -> Scenario:
-        """Return a scenario by its name.
+        """Return a scenario by its name, or one that is told as a JSON object.
 
         Raises:
-            UsageError: There is none of that name.
+            UsageError: There is none of that name, or what is told is none.
         """
+        if name.startswith("{"):
+            return self.scenarios.told(name)
         if name not in self.scenarios:
             raise UsageError(f'there is no scenario "{name}"; {suggestion(name, self.scenarios)}')
         return self.scenarios[name]
@@ -128,16 +130,16 @@ def load_behaviour(folder: Path, contract: Contract, *, proven: bool = False) ->
             document = load(path)
             if not check_closed(document, "behaviour"):
                 document.raise_if_invalid()
-        behaviour = _behaviour(_Reader(document, contract.job_type), document.data)
+        behaviour = _behaviour(_Reader(document, contract.job_type), document.data, scenarios)
         document.raise_if_invalid()
     except ContractInvalid as error:
         problems += error.problems
     if problems:
         raise ContractInvalid(problems)
-    return replace(behaviour, scenarios=scenarios)
+    return behaviour
 
 
-def _behaviour(reader: _Reader, data: dict[str, Any]) -> Behaviour:
+def _behaviour(reader: _Reader, data: dict[str, Any], scenarios: Scenarios) -> Behaviour:
     return Behaviour(
         timeline=reader.timeline(data.get("timeline")) or DEFAULT_TIMELINE,
         balance=data.get("balance", 1000),
@@ -147,7 +149,7 @@ def _behaviour(reader: _Reader, data: dict[str, Any]) -> Behaviour:
         visible_after_seconds=data.get("visibleAfterSeconds", 0),
         retry_after=data.get("retryAfter"),
         pictures=reader.pictures(data.get("pictures", {})),
-        scenarios={},
+        scenarios=scenarios,
     )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from understudy.contract.catalogue import Transport
 from understudy.contract.closed import check_closed
+from understudy.contract.codecs import parse_json
 from understudy.contract.compiler import Compiler
 from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Scope
-from understudy.contract.loader import load
+from understudy.contract.loader import Document, load
 from understudy.contract.model import JobType
-from understudy.errors import suggestion
+from understudy.errors import ContractInvalid, UsageError, suggestion
 from understudy.lifecycle import Json, State, Step, Timeline
 from understudy.plan import Plan, wrong_steps
 from understudy.trouble import FaultRule, fault_rule, wrong_rule
@@ -22,6 +24,9 @@ from understudy.trouble import FaultRule, fault_rule, wrong_rule
 RetryAfter = Literal["seconds", "date"]
 
 _AS_USUAL = Plan()
+
+#: Scenarios that are told are remembered, so that their faults count requests; no more than these.
+MAX_TOLD = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,29 @@ def load_scenario(path: Path, job_type: JobType) -> Scenario:
     Raises:
         ContractInvalid: With every problem of the file.
     """
-    document = load(path)
+    return _scenario(path.stem, load(path), job_type)
+
+
+def told_scenario(text: str, job_type: JobType) -> Scenario:
+    """Read a scenario that is told as JSON; it needs no description.
+
+    Args:
+        text: What would stand in its file, which is also its name.
+        job_type: The kind of job that it is about.
+
+    Raises:
+        UsageError: It is no JSON object, or cannot be used; with every problem of it.
+    """
+    try:
+        data = parse_json(text)
+        return _scenario(text, Document(Path("scenario"), {"description": "As it was told.", **data}), job_type)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"the scenario that was told is no JSON object: {error}") from None
+    except ContractInvalid as error:
+        raise UsageError(f"the scenario that was told cannot be played:\n{error}") from None
+
+
+def _scenario(name: str, document: Document, job_type: JobType) -> Scenario:
     if not check_closed(document, "scenario"):
         document.raise_if_invalid()
     reader, data = Reader(document, job_type), document.data
@@ -82,7 +109,7 @@ def load_scenario(path: Path, job_type: JobType) -> Scenario:
             f'errors cannot come by "{transport}" here; {suggestion(transport, job_type.errors.transports)}',
         )
     scenario = Scenario(
-        name=path.stem,
+        name=name,
         description=data["description"],
         plan=plan,
         when=reader.condition(data.get("when"), ("when",)),
@@ -102,12 +129,16 @@ class Scenarios(Mapping[str, Scenario]):
     Args:
         folder: Where their files are.
         job_type: The kind of job that they are about.
+
+    Attributes:
+        told: Reads one that is told; see `told_scenario`.
     """
 
     def __init__(self, folder: Path, job_type: JobType) -> None:
         self._paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
         self._job_type = job_type
         self._read: dict[str, Scenario] = {}
+        self.told = lru_cache(MAX_TOLD)(partial(told_scenario, job_type=job_type))
 
     def __getitem__(self, name: str) -> Scenario:
         if name not in self._read:
