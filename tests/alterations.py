@@ -29,12 +29,15 @@ from understudy.lifecycle import Json
 from understudy.provider import Provider
 from understudy.reach import host_of
 from understudy.receiver import Received
+from understudy.scenario import Scenarios
 from understudy.transport import FakeTransport
 from understudy.verify.budget import Budget
 from understudy.verify.jobs import Callbacks
 from understudy.verify.line import Line
 from understudy.verify.suite import Checked, Suite
 from understudy.wire import Outcome, Reply, Request, Wait
+
+PROVIDERS = ("fal", "kie", "oxen", "replicate", "shortapi")
 
 CALLBACK_URL = "http://127.0.0.1/callback"
 KEY = "verify-key"
@@ -64,7 +67,7 @@ class Altered:
         played, behaviour = self.contract, self.behaviour
         if edit is not None:
             played = edit if isinstance(edit, Contract) else altered(name, edit)
-            behaviour = _by_state(self.behaviour)
+            behaviour = _by_state(self.behaviour, name, played)
         self.clock = VirtualClock()
         self.callbacks: list[Received] = []
         self.said: list[object] = []
@@ -102,6 +105,10 @@ class Altered:
 
     def verify(self, *, budget: str = "1", file: Path | None = None, only: tuple[str, ...] = ()) -> list[Checked]:
         """Verify it against the contract as it was."""
+        return list(self.checks(budget=budget, file=file, only=only))
+
+    def checks(self, *, budget: str = "1", file: Path | None = None, only: tuple[str, ...] = ()) -> Iterator[Checked]:
+        """Verify it check by check; those that nobody waits for are not made."""
         with tempfile.TemporaryDirectory() as folder, httpx.Client(transport=self.transport, timeout=None) as http:
             progress = Budget(file or Path(folder, "progress.json"), Decimal(budget), {"provider": self.contract.name})
             line = Line(self.contract, base_url=self.server, api_key=KEY, http=http, clock=self.clock)
@@ -114,7 +121,7 @@ class Altered:
                 callbacks=Callbacks(CALLBACK_URL, self.callbacks),
                 secret=self.secret,
             )
-            return list(suite.run(only))
+            yield from suite.run(only)
 
 
 @functools.cache
@@ -130,9 +137,11 @@ def altered(name: str, edit: Edit) -> Contract:
     return compile_contract(Document(document.path, data), find_provider(name).contract)
 
 
-def _by_state(behaviour: Behaviour) -> Behaviour:
-    """Return a behaviour that names no words, which may be altered."""
-    return replace(behaviour, timeline=tuple(replace(step, status=None) for step in behaviour.timeline))
+def _by_state(behaviour: Behaviour, name: str, contract: Contract) -> Behaviour:
+    """Return a behaviour that names no words, which may be altered, and reads scenarios by the contract as altered."""
+    timeline = tuple(replace(step, status=None) for step in behaviour.timeline)
+    scenarios = Scenarios(find_provider(name).fake / "scenarios", contract.job_type)
+    return replace(behaviour, timeline=timeline, scenarios=scenarios)
 
 
 # --- one alteration for each leaf -----------------------------------------------------------------------------------
@@ -271,6 +280,11 @@ def _parent(data: dict[str, Any], at: tuple[str | int, ...]) -> Any:
     return node
 
 
+def node_at(contract: Contract, at: tuple[str | int, ...]) -> Json:
+    """Return what stands at a place of a contract."""
+    return _parent(contract.document.data, at)[at[-1]]
+
+
 class Verdict(NamedTuple):
     """What came of an alteration: whether anybody could have seen it, and whether it was found."""
 
@@ -285,14 +299,13 @@ def judged(provider: str, alteration: Alteration) -> Verdict | None:
         contract = altered(provider, alteration.edit)
     except ContractInvalid:
         return None
-    shown = found = False
+    shown = False
     for server in places(provider):
         fake = Altered(provider, contract, server=server)
-        found = any(check.found for check in fake.verify())
-        shown = found or fake.said != usual(provider, server)
-        if shown:
-            break
-    return Verdict(alteration.name, shown, found)
+        if any(check.found for check in fake.checks()):
+            return Verdict(alteration.name, shown=True, found=True)
+        shown = shown or fake.said != usual(provider, server)
+    return Verdict(alteration.name, shown, found=False)
 
 
 def places(provider: str) -> list[int]:

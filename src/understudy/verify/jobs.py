@@ -5,13 +5,13 @@ Each request is one of the reference client's own flows; each answer is held aga
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from understudy.behaviour import Behaviour
 from understudy.clock import Clock
-from understudy.contract.model import Contract
+from understudy.contract.model import Contract, Result, Status
 from understudy.errors import ClientError, SignatureInvalid
 from understudy.exchange import Answer, Command, Draft, NoAnswer, Send, decoded
 from understudy.fake import API_KEY
@@ -23,16 +23,17 @@ from understudy.receiver import Received
 from understudy.talk import is_whole
 from understudy.verify.findings import Found
 from understudy.verify.line import Line
-from understudy.verify.offers import Offer
+from understudy.verify.offers import Order
 from understudy.verify.questions import put
+from understudy.verify.scenes import Scene
 from understudy.verify.twin import Twin
 from understudy.waits import USUAL_PAUSE_SECONDS
 from understudy.wire import Request
 
 T = TypeVar("T")
 
-#: How long after the end of its job a callback is waited for, in seconds.
-CALLBACK_SECONDS = 60.0
+#: How long after the end of its job a callback is waited for, and how often is looked whether it is there, in seconds.
+CALLBACK_SECONDS, CALLBACK_PACE_SECONDS = 60.0, 0.1
 
 #: A job whose reads failed so often in a row is given up.
 MOST_FAILED_READS = 3
@@ -48,16 +49,16 @@ class Callbacks(NamedTuple):
     received: list[Received]
 
 
-class _Reading(Flows):
+class Reading(Flows):
     """The flows of the reference client, by which answers are read."""
 
-    def accepted(self, offer: Offer, answer: Answer) -> Job:
+    def accepted(self, order: Order, answer: Answer) -> Job:
         """Return the job that the answer to a create tells of."""
-        create, operation = self._create(offer.operation), self.contract.operations[offer.operation]
+        create, operation = self._create(order.operation), self.contract.operations[order.operation]
         draft = Draft()
-        draft.body, draft.query = offer.view.body, dict(offer.view.query)
-        draft.headers, draft.path = list(offer.view.header.items()), dict(offer.view.path)
-        given = offer.view.body if isinstance(offer.view.body, dict) else {}
+        draft.body, draft.query = order.view.body, dict(order.view.query)
+        draft.headers, draft.path = list(order.view.header.items()), dict(order.view.path)
+        given = order.view.body if isinstance(order.view.body, dict) else {}
         return replace(self._accepted(create, operation, given, draft, answer)[0], operation=operation.id)
 
 
@@ -77,7 +78,7 @@ class Jobs:
         self._contract, self._kind = contract, contract.job_type
         self._line, self._clock, self._callbacks, self._secret = line, clock, callbacks, secret
         self._twin = Twin(contract, behaviour, line.host)
-        self._flows = _Reading(contract, api_key=API_KEY)
+        self._flows = Reading(contract, api_key=API_KEY)
         self._found: list[Found] = []
         self._asked = 0
 
@@ -103,10 +104,29 @@ class Jobs:
         if job.state is State.SUCCEEDED:
             self._fetch(job)
         if name == "callback":
-            self._called_back(job)
+            self._called_back((State.QUEUED, State.RUNNING, job.state))
         if name == "lifecycle":
             self._seen(states, made)
             self._afterwards(job)
+
+    def _see(self, scene: Scene, order: Order, answer: Answer) -> None:
+        """Look at the job of a scene in each state, in each way that it is told of."""
+        flows, result, status = Reading(self._contract, api_key=scene.account), self._kind.result, self._kind.status
+        try:
+            job = flows.accepted(order, answer)
+        except ClientError:  # a create that blocks has told how it has failed
+            return
+        reads = [flows.result] if result is not None and result.minted is None and self._asks(result) else []
+        reads += [flows.status] if status is not None and self._asks(status) else []
+        for read in reads * len(scene.states) if job.id else ():
+            command = next(read(job))
+            assert isinstance(command, Send)
+            self._hold(self._line.request(command))
+        if order.calls_back:
+            self._called_back(scene.states)
+
+    def _asks(self, part: Result | Status) -> bool:
+        return self._line.asks(self._contract.operations[part.operation])
 
     def _go(self, flow: Generator[Command, Any, T]) -> T:
         """Carry a flow of the client out, and hold each answer against the twin's."""
@@ -216,14 +236,14 @@ class Jobs:
             given = put(sample_parameters(self._contract, operation), renew.url, links[0])
             self._hold(request_to(operation, given))
 
-    def _called_back(self, job: Job) -> None:
-        """Wait for the callbacks of a job, and hold each against the twin's."""
-        assert self._callbacks is not None  # or there were no offer
+    def _called_back(self, states: Iterable[State]) -> None:
+        """Wait for the callbacks of a job that goes through some states, and hold each against the twin's."""
+        assert self._callbacks is not None  # or there were no address
         assert self._kind.callback is not None
         until = self._clock.now() + CALLBACK_SECONDS
-        expected = sum(state in self._kind.callback.trigger for state in (State.QUEUED, State.RUNNING, job.state))
+        expected = sum(state in self._kind.callback.trigger for state in states)
         while len(self._callbacks.received) < expected and self._clock.now() < until:
-            self._clock.sleep(1)
+            self._clock.sleep(CALLBACK_PACE_SECONDS)
         if len(self._callbacks.received) < expected:
             came = len(self._callbacks.received)
             self._note("callback-missing", f"{came} of {expected} callbacks came within {CALLBACK_SECONDS:g} seconds")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
 from understudy.contract.expressions import first_value
 from understudy.contract.model import Contract, Create
@@ -17,7 +17,8 @@ from understudy.verify.twin import Twin
 from understudy.wire import Request, RequestView
 
 
-class Offer(NamedTuple):
+@dataclass(frozen=True)
+class Order:
     """A create that a check can send.
 
     Attributes:
@@ -25,17 +26,28 @@ class Offer(NamedTuple):
         model: Which model it asks for, where one is told.
         request: The request, with the stand-in key.
         view: The same, as expressions see it.
-        usd: What it costs by the contract, in US dollars.
+        calls_back: Whether it names an address for callbacks.
     """
 
     operation: str
     model: Json
     request: Request
     view: RequestView
-    usd: Decimal
+    calls_back: bool
 
     def __str__(self) -> str:
         return f"{self.operation}{'' if self.model is None else f' with {self.model}'}"
+
+
+@dataclass(frozen=True)
+class Offer(Order):
+    """A create that has a price.
+
+    Attributes:
+        usd: What it costs by the contract, in US dollars.
+    """
+
+    usd: Decimal
 
 
 class Offers:
@@ -68,22 +80,32 @@ class Offers:
         late = [group for group in self._others if group.late]
         return _cheapest(offer for offer in self._offers(late, wrong=True) if self._twin.would_fail(offer.request))
 
+    def every(self, callback_url: str | None) -> Iterator[Order]:
+        """Yield each body that each create takes, with an address where it can have one, whatever it costs."""
+        for group in self._kind.creates:
+            called = self._kind.callback is not None and group.callback_url
+            yield from self._orders(group, callback_url if called else None)
+
     def _offers(
         self, groups: Iterable[Create], callback_url: str | None = None, *, wrong: bool = False
     ) -> Iterator[Offer]:
         for group in groups:
             if callback_url is not None and not group.callback_url:
                 continue
-            for operation in map(self._contract.operations.__getitem__, group.operations):
-                for body in self._bodies(operation, wrong=wrong) if self._asks(operation) else ():
-                    given = {**sample_parameters(self._contract, operation), "body": body}
-                    if callback_url is not None:
-                        given = put(given, group.callback_url, callback_url)
-                    view = RequestView(given["body"], given["query"], given["headers"], given["path"])
-                    usd = price_of(self._kind, group, view)
-                    if usd is not None:
-                        model = first_value(group.model, {"request": view})
-                        yield Offer(operation.id, model, request_to(operation, given), view, usd)
+            for order in self._orders(group, callback_url, wrong=wrong):
+                usd = price_of(self._kind, group, order.view)
+                if usd is not None:
+                    yield Offer(**vars(order), usd=usd)
+
+    def _orders(self, group: Create, callback_url: str | None, *, wrong: bool = False) -> Iterator[Order]:
+        for operation in map(self._contract.operations.__getitem__, group.operations):
+            for body in self._bodies(operation, wrong=wrong) if self._asks(operation) else ():
+                given = {**sample_parameters(self._contract, operation), "body": body}
+                if callback_url is not None:
+                    given = put(given, group.callback_url, callback_url)
+                view = RequestView(given["body"], given["query"], given["headers"], given["path"])
+                model = first_value(group.model, {"request": view})
+                yield Order(operation.id, model, request_to(operation, given), view, callback_url is not None)
 
     def _bodies(self, operation: Operation, *, wrong: bool) -> Iterator[Json]:
         """Yield bodies that an operation takes: its examples, and one for each model; or what is nearly one."""

@@ -32,6 +32,9 @@ WRONG_KEY = "invalid-understudy-key"
 #: A model that nobody has.
 WRONG_MODEL = "understudy/no-such-model"
 
+#: A mark of a page that nobody has given.
+WRONG_PAGE = "understudy-no-such-page"
+
 _METHODS = ("PATCH", "PUT", "DELETE", "POST", "GET")
 
 
@@ -76,11 +79,10 @@ class _Questions:
     def __init__(self, contract: Contract, operations: list[Operation]) -> None:
         self._contract = contract
         self._operations = operations
-        self._source = random.Random("nobody has these ids")
         self._parts = {
             operation: part for kind in contract.job_types.values() for operation, part in kind.operation_ids().items()
         }
-        self._given = {operation.id: self._sample(operation) for operation in operations}
+        self._given = {operation.id: taken_by(contract, operation) for operation in operations}
 
     def all(self, twin: Twin) -> Mapping[str, tuple[_Made, Callable[[Request], bool]]]:
         """Return the checks by name: the requests, and which of them are asked."""
@@ -101,21 +103,6 @@ class _Questions:
             "keys": (self._reads("jwks"), answered),
             "files": (self._reads("files"), answered),
         }
-
-    def _sample(self, operation: Operation) -> dict[str, Json]:
-        """Return what an operation takes, with an id that nobody has where it is about a job."""
-        given = sample_parameters(self._contract, operation)
-        body = sample_body(self._contract, operation)
-        if body is not None:
-            given["body"] = copy.deepcopy(body)
-        kind = self._contract.job_type_of(operation.id)
-        for part in kind.about_a_job.values():
-            if part.operation == operation.id:
-                given = put(given, part.id, mint(kind.id, self._source))
-        for entry in kind.model_operations:
-            if entry.operation == operation.id and entry.model is not None and kind.models:
-                given = put(given, entry.model, next(iter(kind.models)))
-        return given
 
     def _to(self, operation: Operation, given: Mapping[str, Json]) -> Request:
         return request_to(operation, given)
@@ -180,11 +167,16 @@ class _Questions:
             if operation.body is not None and "body" in given:
                 for body in wrong_bodies(self._contract, operation, given["body"]):
                     yield operation.id, self._to(operation, {**given, "body": body})
+        for kind in self._contract.job_types.values():
+            listing = kind.listing
+            if listing is not None and listing.paging is not None and listing.operation in self._given:
+                given = put(self._given[listing.operation], (listing.paging.at,), WRONG_PAGE)
+                yield listing.operation, self._to(self._contract.operations[listing.operation], given)
 
     def _unknown_path(self) -> _Made:
         for server in dict.fromkeys(operation.server for operation in self._operations):
             for path in ("/understudy/no/such/path", "/understudy"):
-                yield "", self._bare("GET", server, path)
+                yield "", bare(self._contract, "GET", server, path)
 
     def _other_method(self) -> _Made:
         by_path: dict[str, list[Operation]] = {}
@@ -195,17 +187,35 @@ class _Questions:
             used = {operation.method for operation in own}
             method = next((name for name in _METHODS if name not in used), None)
             if method is not None:
-                yield "", self._bare(method, own[0].server, path)
-
-    def _bare(self, method: str, server: str, path: str) -> Request:
-        headers = [(name.lower(), value) for name, value in key_headers(self._contract.securities, API_KEY).items()]
-        base = server.partition("://")[2].partition("/")[2].rstrip("/")
-        return Request(method, f"/{base}{path}" if base else path, "", headers, b"", host=host_of(server))
+                yield "", bare(self._contract, method, own[0].server, path)
 
     def _reads(self, part: str) -> _Made:
         for operation in self._operations:
             if self._parts.get(operation.id) == part:
                 yield operation.id, self._to(operation, self._given[operation.id])
+
+
+def taken_by(contract: Contract, operation: Operation) -> dict[str, Json]:
+    """Return what an operation takes, with an id that nobody has where it is about a job."""
+    given = sample_parameters(contract, operation)
+    body = sample_body(contract, operation)
+    if body is not None:
+        given["body"] = copy.deepcopy(body)
+    kind = contract.job_type_of(operation.id)
+    for part in kind.about_a_job.values():
+        if part.operation == operation.id:
+            given = put(given, part.id, mint(kind.id, random.Random(f"nobody has this id of {operation.id}")))
+    for entry in kind.model_operations:
+        if entry.operation == operation.id and entry.model is not None and kind.models:
+            given = put(given, entry.model, next(iter(kind.models)))
+    return given
+
+
+def bare(contract: Contract, method: str, server: str, path: str) -> Request:
+    """Return a request with the key and nothing else, to a path below a server."""
+    headers = [(name.lower(), value) for name, value in key_headers(contract.securities, API_KEY).items()]
+    base = server.partition("://")[2].partition("/")[2].rstrip("/")
+    return Request(method, f"/{base}{path}" if base else path, "", headers, b"", host=host_of(server))
 
 
 def _unpaid(request: Request) -> Request:

@@ -23,7 +23,7 @@ from understudy.verify.budget import Budget
 from understudy.verify.findings import GRADES, LEVELS, Found
 from understudy.verify.jobs import Callbacks
 from understudy.verify.line import Line
-from understudy.verify.suite import FREE, PAID, Checked, Suite
+from understudy.verify.suite import CHECKS, Checked, Suite
 
 
 def run(
@@ -66,8 +66,8 @@ def run(
     """
     contract, behaviour = load_provider(find_provider(provider))
     for name in only:
-        if name not in (*FREE, *PAID):
-            raise UsageError(f'there is no check "{name}"; {suggestion(name, (*FREE, *PAID))}')
+        if name not in CHECKS:
+            raise UsageError(f'there is no check "{name}"; {suggestion(name, CHECKS)}')
     key = _variable(key_env)
     secret = None if secret_env is None else _variable(secret_env)
     most = _money(budget)
@@ -78,7 +78,7 @@ def run(
     progress = Budget(file if most else None, most, {"provider": contract.name, "base_url": base_url})
     with (
         Line(contract, base_url=base_url, api_key=key, clock=time) as line,
-        _callbacks(line, callback_url, callback_port, paid=bool(most)) as callbacks,
+        _callbacks(line, callback_url, callback_port) as callbacks,
     ):
         suite = Suite(
             contract,
@@ -116,9 +116,9 @@ def _money(text: str) -> Decimal:
 
 
 @contextmanager
-def _callbacks(line: Line, url: str | None, port: int, *, paid: bool) -> Iterator[Callbacks | None]:
+def _callbacks(line: Line, url: str | None, port: int) -> Iterator[Callbacks | None]:
     """Yield where callbacks come in; only what runs on this machine can call back without a tunnel."""
-    if not paid or (url is None and not is_loopback(line.host)):
+    if url is None and not is_loopback(line.host):
         yield None
         return
     with Receiver(port=port) as receiver:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from understudy.behaviour import Behaviour
@@ -17,6 +18,7 @@ from understudy.verify.jobs import Callbacks, Jobs
 from understudy.verify.line import Line
 from understudy.verify.offers import Offer, Offers
 from understudy.verify.questions import Question, questions
+from understudy.verify.scenes import Scene, scenes, unplayable
 
 #: The pause between two free requests, so that no rate limit binds, in seconds.
 PAUSE_SECONDS = 0.2
@@ -26,6 +28,8 @@ FREE = (
     *("unknown-path", "method-not-allowed", "balance", "models", "list", "keys", "files"),
 )
 PAID = ("lifecycle", "blocking", "callback", "cancel", "failure")
+SCENES = ("scene-errors", "scene-transports", "scene-states", "scene-failures", "scene-models")
+CHECKS = (*FREE, *PAID, *SCENES)
 
 
 class Checked(NamedTuple):
@@ -86,22 +90,17 @@ class Suite(Jobs):
         Args:
             only: Their names; none for all.
         """
-        wanted = [name for name in (*FREE, *PAID) if not only or name in only]
+        wanted = [name for name in CHECKS if not only or name in only]
         offers = self._offered([name for name in wanted if name in PAID])
-        asked: dict[str, list[Question]] = {}
-        free = any(name in FREE for name in wanted)
-        for question in questions(self._contract, self._twin, self._line.asks) if free else ():
-            asked.setdefault(question.check, []).append(question)
         for name, offer in offers.items():
             answer = self._budget.answer(name) if self._budget.known(name) else None
             if answer is not None and offer is not None:
                 self._twin.hold(offer.request, answer)  # so that it knows the jobs of the run that was interrupted
         for name in wanted:
-            make = (
-                partial(self._pay, name, offers[name])
-                if name in offers
-                else partial(self._ask_all, asked.get(name, []))
-            )
+            if name in offers:
+                make = partial(self._pay, name, offers[name])
+            else:
+                make = partial(self._play if name in SCENES else self._ask_all, name)
             yield self._checked(name, make)
 
     def _checked(self, name: str, make: Callable[[], None]) -> Checked:
@@ -118,14 +117,56 @@ class Suite(Jobs):
         self._tell(_told(checked))
         return checked
 
+    @contextmanager
+    def _as_a_client(self, operation: str) -> Iterator[None]:
+        """Note where a client by the contract fails."""
+        try:
+            yield
+        except (ClientError, UsageError) as error:
+            self._note("unreadable", f"a client by the contract fails: {error}", operation)
+        except ValueError as error:
+            self._note("link-elsewhere", str(error), breaking=False)
+
     # --- free ---
 
-    def _ask_all(self, asked: list[Question]) -> None:
+    @cached_property
+    def _questions(self) -> list[Question]:
+        return list(questions(self._contract, self._twin, self._line.asks))
+
+    def _ask_all(self, name: str) -> None:
+        asked = [question for question in self._questions if question.check == name]
         if not asked:
             raise Skipped("the contract has nothing of it that is free to ask")
         for question in asked:
             self._hold(question.request)
             self._clock.sleep(PAUSE_SECONDS)
+
+    # --- scenes ---
+
+    @cached_property
+    def _scenes(self) -> list[Scene] | None:
+        """What is played; None where the provider is no stand-in, for it does not answer as one."""
+        request = unplayable(self._contract, self._line.server)
+        if self._twin.hold(request, self._line.ask(request)):
+            return None
+        orders = self._offers.every(None if self._callbacks is None else self._callbacks.url)
+        return list(scenes(self._contract, orders, self._questions, self._line.asks))
+
+    def _play(self, name: str) -> None:
+        if self._scenes is None:
+            raise Skipped("a stand-in alone plays what it is told; a provider cannot be told to fail")
+        played = [scene for scene in self._scenes if scene.check == name]
+        if not played:
+            raise Skipped("the contract has nothing of it to play")
+        for scene in played:
+            if self._callbacks is not None:
+                self._callbacks.received.clear()
+            answer = self._hold(scene.request)
+            if scene.order is not None:
+                with self._as_a_client(scene.order.operation):
+                    self._see(scene, scene.order, answer)
+            if any(found.rule == "callback-missing" for found in self._found):
+                return  # none of the others is waited for as well
 
     # --- paid ---
 
@@ -166,13 +207,9 @@ class Suite(Jobs):
         answer = self._budget.answer(name) if known else self._bought(name, offer)
         if answer is None:
             raise Skipped("its create was sent before, and nobody knows what came of it: it counts as spent")
-        try:
+        with self._as_a_client(offer.operation):
             job = self._flows.accepted(offer, answer)
             self._follow(name, job, made if not known else answer.at)
-        except (ClientError, UsageError) as error:
-            self._note("unreadable", f"a client by the contract fails: {error}", offer.operation)
-        except ValueError as error:
-            self._note("link-elsewhere", str(error), breaking=False)
         self._budget.ended(name, self._found)
 
     def _why_not(self, name: str) -> str:

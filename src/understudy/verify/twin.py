@@ -21,7 +21,7 @@ from understudy.exchange import Answer
 from understudy.exchange import decoded as decoded_answer
 from understudy.lifecycle import Json, State
 from understudy.playback import Player
-from understudy.probes import decoded, views_of
+from understudy.probes import decoded, schema_of, views_of
 from understudy.provider import Provider
 from understudy.reach import host_of
 from understudy.verify.findings import BY_WHAT, Found, Grade
@@ -85,7 +85,10 @@ class Twin:
             view = RequestView(_body(request, operation), request.parameters, request.header, routed.path)
             reply = self._player.hold(operation, request, view, expected, _AT)
         name = "" if operation is None else operation.id
-        found = [self._found(one, name) for one in compared.differences[differences:] if not self._stands_in(one)]
+        new = [one for one in compared.differences[differences:] if not self._stands_in(one)]
+        if any(one.what == "schema" for one in new) and self._breaks_it(name, reply):
+            new = [one for one in new if one.what != "schema"]
+        found = [self._found(one, name) for one in new]
         for at in compared.added[added:]:
             found.append(Found("member-missing", "breaking", f"{_place(at)}: it is missing", name))
         if reply is not None:
@@ -133,6 +136,11 @@ class Twin:
     def _stands_in(self, difference: Difference) -> bool:
         """Say whether a difference is that the links of a stand-in lead to itself."""
         return difference.what in ("link", "text") and host_of(str(difference.recorded)) == self._standing_in
+
+    def _breaks_it(self, operation: str, reply: Reply | None) -> bool:
+        """Say whether the document's own schema does not take what the contract has it answered with either."""
+        schema = None if reply is None else schema_of(self._contract, operation, reply.status)
+        return reply is not None and schema is not None and any(schema.violations(decoded(reply.body)))
 
     def _about_headers(self, reply: Reply, answer: Answer, operation: str) -> Iterator[Found]:
         sent = {name.lower(): value for name, value in reply.headers}
