@@ -20,6 +20,7 @@ from understudy.cli import main
 from understudy.clock import SystemClock
 from understudy.errors import UsageError
 from understudy.lifecycle import State
+from understudy.provider import SCENARIO_HEADER
 from understudy.server import serve
 from understudy.verify.budget import Budget
 from understudy.verify.findings import Found
@@ -171,7 +172,7 @@ def jobs_paid(fake: Altered) -> Decimal:
     budget=st.sampled_from(["0", "0.004", "0.05", "0.1", "1"]),
     points=st.lists(st.tuples(st.integers(0, 25), st.booleans()), max_size=3),
 )
-@example(name="oxen", budget="1", points=[(1, False)])  # a job is made, and nobody is told
+@example(name="oxen", budget="1", points=[(2, False)])  # a job is made, and nobody is told
 def test_no_interruption_spends_more(tmp_path_factory, name: str, budget: str, points: list[tuple[int, bool]]):
     """However often a run is interrupted and resumed, no check makes a second job, and the budget is kept."""
     fake = Altered(name)
@@ -216,6 +217,29 @@ def test_what_was_paid_for_is_not_paid_again(tmp_path):
     assert differences(second) == differences(first) != []
 
 
+def test_other_models_are_paid_for_while_the_budget_lasts(tmp_path):
+    """Of a provider a job of each further model is made, the cheapest first, and none twice when the run is resumed."""
+    fake, file = Altered("oxen"), tmp_path / "progress.json"
+    inner = fake.transport.handle_request
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        request.headers.pop(SCENARIO_HEADER, None)  # a provider has never heard of it
+        return inner(request)
+
+    fake.transport.handle_request = handle  # type: ignore[method-assign]
+    checks = fake.verify(budget="0.12", file=file, only=("other-models",))
+    assert differences(checks) == []
+    made = [check.name for check in checks if check.skipped is None]
+    assert made == [check.name for check in checks][: len(made)]
+    assert 1 < len(made) < len(checks)
+    assert [play.job.model for play in fake.provider.plays.values()] == [one.partition(" ")[2] for one in made]
+    paid = jobs_paid(fake)
+    assert [check[:3] for check in fake.verify(budget="0.12", file=file, only=("other-models",))] == [
+        check[:3] for check in checks
+    ]
+    assert jobs_paid(fake) == paid <= Decimal("0.12")
+
+
 def test_without_a_budget_nothing_is_made():
     """With a budget of nothing the free checks are made, no job is, and the paid ones say why not."""
     fake = Altered("fal")
@@ -251,7 +275,7 @@ def test_a_live_fake_is_as_its_contract_has_it(live, capsys):
     clock = SystemClock(50)
     assert run("kie", base_url=live, key_env="PROVIDER_KEY", budget="0.04", clock=clock) == 0
     out, err = capsys.readouterr()
-    assert "17 of 24 checks made, 0.040 USD spent" in out
+    assert "17 of 25 checks made, 0.040 USD spent" in out
     assert "breaking" not in out
     assert "drift" not in out
     assert err.index("all of it costs 0.040 USD") < err.index("no-key: fine")

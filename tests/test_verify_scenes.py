@@ -75,6 +75,19 @@ def test_a_provider_is_told_nothing():
     }
 
 
+def test_who_does_not_answer_is_no_provider_without_scenes():
+    """Where nothing is answered, no further model is bought, and each check of scenes says that nothing came."""
+    fake = Altered("kie")
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("nobody is there")
+
+    fake.transport.handle_request = handle  # type: ignore[method-assign]
+    bought, *played = fake.verify(only=("other-models", *SCENES))
+    assert bought.skipped is not None
+    assert [found.rule for check in played for found in check.found] == ["no-answer"] * len(SCENES)
+
+
 @pytest.mark.parametrize(
     ("name", "scene", "steps", "value"),
     [

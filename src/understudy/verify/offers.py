@@ -80,6 +80,13 @@ class Offers:
         late = [group for group in self._others if group.late]
         return _cheapest(offer for offer in self._offers(late, wrong=True) if self._twin.would_fail(offer.request))
 
+    def other_models(self) -> list[Offer]:
+        """Return the cheapest create of each model, the cheapest first, but for the one that `job` is of."""
+        cheapest: dict[Json, Offer] = {}
+        for offer in sorted(self._offers(self._others), key=_rank):
+            cheapest.setdefault(offer.model, offer)
+        return list(cheapest.values())[1:]
+
     def every(self, callback_url: str | None) -> Iterator[Order]:
         """Yield each body that each create takes, with an address where it can have one, whatever it costs."""
         for group in self._kind.creates:
@@ -118,5 +125,9 @@ class Offers:
 
 
 def _cheapest(offers: Iterable[Offer]) -> Offer | None:
-    """Return the cheapest, and among those one whose input has no links: they lead nowhere."""
-    return min(offers, key=lambda offer: (offer.usd, b"://" in offer.request.body), default=None)
+    return min(offers, key=_rank, default=None)
+
+
+def _rank(offer: Offer) -> tuple[Decimal, bool]:
+    """Return what puts the cheapest first, and among those one whose input has no links: they lead nowhere."""
+    return offer.usd, b"://" in offer.request.body

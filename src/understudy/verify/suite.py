@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ FREE = (
     *("no-key", "wrong-key", "unknown-id", "malformed-body", "wrong-media-type", "wrong-model", "invalid-parameter"),
     *("unknown-path", "method-not-allowed", "balance", "models", "list", "keys", "files"),
 )
-PAID = ("lifecycle", "blocking", "callback", "cancel", "failure")
+PAID = ("lifecycle", "blocking", "callback", "cancel", "failure", "other-models")
 SCENES = ("scene-errors", "scene-transports", "scene-states", "scene-failures", "scene-models")
 CHECKS = (*FREE, *PAID, *SCENES)
 
@@ -96,11 +96,12 @@ class Suite(Jobs):
             answer = self._budget.answer(name) if self._budget.known(name) else None
             if answer is not None and offer is not None:
                 self._twin.hold(offer.request, answer)  # so that it knows the jobs of the run that was interrupted
-        for name in wanted:
-            if name in offers:
-                make = partial(self._pay, name, offers[name])
-            else:
-                make = partial(self._play if name in SCENES else self._ask_all, name)
+        checks: dict[str, Callable[[], None]] = {
+            **{name: partial(self._ask_all, name) for name in wanted if name in FREE},
+            **{name: partial(self._pay, name, offer) for name, offer in offers.items()},
+            **{name: partial(self._play, name) for name in wanted if name in SCENES},
+        }
+        for name, make in checks.items():
             yield self._checked(name, make)
 
     def _checked(self, name: str, make: Callable[[], None]) -> Checked:
@@ -174,14 +175,20 @@ class Suite(Jobs):
         """Return what each paid check would buy, and tell what it costs."""
         url = None if self._callbacks is None else self._callbacks.url
         kind, offers = self._kind, self._offers
-        made = {
+        made: dict[str, Callable[[], Offer | None]] = {
             "lifecycle": offers.job,
             "blocking": offers.blocking,
             "callback": lambda: offers.job(url) if kind.callback is not None and url is not None else None,
             "cancel": lambda: offers.job() if kind.cancel is not None else None,
             "failure": offers.failing,
         }
-        found = {name: made[name]() for name in names}
+        found = {name: make() for name, make in made.items() if name in names}
+        if "other-models" in names:
+            others: dict[str, Offer | None] = {}
+            with suppress(NoAnswer):  # which the checks will tell of
+                if self._scenes is None:
+                    others = {f"other-models {offer.model}": offer for offer in offers.other_models()}
+            found |= others or {"other-models": None}
         priced = {name: offer for name, offer in found.items() if offer is not None}
         for name, offer in priced.items():
             self._tell(f"{name} costs {offer.usd:f} USD: {offer}")
@@ -223,6 +230,7 @@ class Suite(Jobs):
             "cancel": "the provider cannot cancel",
             "failure": "no request is known that fails",
             "blocking": "no create blocks, at the host of the base URL",
+            "other-models": "no other model is known, or a stand-in has scenes for them",
         }.get(name, "no body is known that a create takes, at the host of the base URL")
 
     def _bought(self, name: str, offer: Offer) -> Answer:
