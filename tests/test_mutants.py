@@ -242,7 +242,7 @@ def a_fault_before_the_commit_commits(patch: Patch) -> None:
 @mutant("kie")
 def the_journal_keeps_keys(patch: Patch) -> None:
     """The journal names an account by its key."""
-    patch.setattr("understudy.provider.account_name", lambda key: key)
+    patch.setattr("understudy.store.account_name", lambda key: key)
 
 
 @mutant("kie")
