@@ -32,7 +32,7 @@ class AsyncClient(ClientBase):
         api_key: The key.
         base_url: Where the provider is, instead of its own servers.
         http: An httpx.AsyncClient to send with; a new one by default.
-        parameters: What parameters of path, query or headers are in every request that has them, by name.
+        parameters: What path, query, headers and members of a body have in every request that has them, by name.
         clock: By which it waits; the machine's by default.
         paths: Folders with `contracts/` to look in before the working directory.
     """
@@ -44,7 +44,7 @@ class AsyncClient(ClientBase):
         api_key: str,
         base_url: str | None = None,
         http: httpx.AsyncClient | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Json] | None = None,
         clock: Clock | None = None,
         paths: Iterable[Path] = (),
     ) -> None:

@@ -207,7 +207,7 @@ def _play(
     given = {**sample_parameters(contract, operation), **({} if body is None else {"body": body})}
     rehearse(contract, behaviour, given, fake)
     if not any(document.problems for document in fake.values()):  # or the same would be said once more
-        walk(contract, behaviour)
+        report.notes += walk(contract, behaviour)
 
 
 def _added(playback: Playback) -> str:

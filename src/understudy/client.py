@@ -35,8 +35,8 @@ class Client(ClientBase):
         api_key: The key.
         base_url: Where the provider is, instead of its own servers; such as `http://127.0.0.1:4010/<provider>`.
         http: An httpx client to send with; a new one by default.
-        parameters: What parameters of path, query or headers are in every request that has them, by name; such as the
-            project of an account.
+        parameters: What path, query, headers and members of a body have in every request that has them, by name; such
+            as the project of an account.
         clock: By which it waits; the machine's by default. With a fake in this process, the fake's.
         paths: Folders with `contracts/` to look in before the working directory.
 
@@ -60,7 +60,7 @@ class Client(ClientBase):
         api_key: str,
         base_url: str | None = None,
         http: httpx.Client | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Json] | None = None,
         clock: Clock | None = None,
         paths: Iterable[Path] = (),
     ) -> None:

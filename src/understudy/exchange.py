@@ -137,7 +137,7 @@ class Writer:
         contract: The provider's contract.
         api_key: The key.
         base_url: Where the provider is, instead of its own servers.
-        parameters: What parameters are in every request that has them, by name.
+        parameters: What parameters, and members of a body, are in every request that has them, by name.
         now: Tells the time, in unix seconds, for a key that is a pair; by default its tokens are always good.
     """
 
@@ -146,7 +146,7 @@ class Writer:
         contract: Contract,
         api_key: str,
         base_url: str | None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Json] | None = None,
         now: Callable[[], float] | None = None,
     ) -> None:
         self._contract = contract
@@ -167,7 +167,7 @@ class Writer:
 
         Args:
             operation: The operation.
-            request: What is put into it.
+            request: What is put into it; its body gets what the operation always has there.
             timeout_seconds: How long it may take.
             accept: The media types that are asked for.
             link: Where the provider wants it, in place of path and query; not followed to a host that is not its own.
@@ -176,7 +176,8 @@ class Writer:
             UsageError: It has something in it that is no JSON, or no text, or lacks a part of its path.
         """
         keys = key_parameters(operation.security, self._api_key)
-        query = {**operation.fixed("query", self._parameters), **request.query, **keys}
+        fixed_query = {name: as_text(value) for name, value in operation.fixed("query", self._parameters).items()}
+        query = {**fixed_query, **request.query, **keys}
         key = key_headers(operation.security, self._api_key, self._now())
         fixed = [(name, as_text(value)) for name, value in operation.fixed("header", self._parameters).items()]
         headers = [("accept", accept), *fixed, *key.items(), *request.headers]
@@ -188,6 +189,8 @@ class Writer:
                 url = self._built(operation, request.path)
             if query:
                 url = f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
+            if operation.body is not None:
+                request.body = operation.body.completed(request.body, self._parameters)
             if request.body is not None:
                 media_type = JSON if operation.body is None else operation.body.written_as
                 content_type, body = encode_body(media_type, request.body)

@@ -270,7 +270,12 @@ def callback_schema(contract: Contract, operation: str) -> SchemaCheck | None:
 
 
 def sample_body(contract: Contract, operation: Operation, recorded: Iterable[Json] = ()) -> Json:
-    """Return a body that an operation takes, or None where none is known.
+    """Return the first of `sample_bodies`, or None where there is none."""
+    return next(sample_bodies(contract, operation, recorded), None)
+
+
+def sample_bodies(contract: Contract, operation: Operation, recorded: Iterable[Json] = ()) -> Iterator[Json]:
+    """Yield the bodies that are known which an operation takes.
 
     Args:
         contract: Whose examples and schemas are looked at.
@@ -278,14 +283,14 @@ def sample_body(contract: Contract, operation: Operation, recorded: Iterable[Jso
         recorded: Bodies that were recorded, which are tried first.
     """
     if operation.body is None:
-        return None
+        return
     data = contract.document.data
     node = resolved(data, operation_node(contract, operation.id).get("requestBody", {}))
     schemas = [media["schema"] for media in node.get("content", {}).values() if "schema" in media]
     targets = [target for schema in schemas for target in _targets(resolved(data, schema))]
     made = (sample(data, schema) for schema in (*targets, *schemas))
     candidates = (*recorded, *operation.examples.values(), *made)
-    return next((body for body in candidates if not list(operation.body.violations(body))), None)
+    yield from (body for body in candidates if not list(operation.body.violations(body)))
 
 
 def sample_parameters(contract: Contract, operation: Operation) -> dict[str, Json]:
@@ -325,7 +330,10 @@ def sample(data: Json, schema: Json, depth: int = 0) -> Json:
     if kind == "object":
         value: dict[str, Json] = {}
         for part in node.get("allOf", ()):
-            value.update(sample(data, part, depth + 1) or {})
+            made = sample(data, part, depth + 1)
+            if not isinstance(made, Mapping | None):
+                return made  # the whole is no object after all
+            value.update(made or {})
         properties = node.get("properties", {})
         value.update((name, sample(data, properties.get(name, {}), depth + 1)) for name in node.get("required", ()))
         return value

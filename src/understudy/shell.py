@@ -46,7 +46,7 @@ class ClientBase:
         *,
         api_key: str,
         base_url: str | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Json] | None = None,
         clock: Clock | None = None,
         paths: Iterable[Path] = (),
     ) -> None:

@@ -41,7 +41,7 @@ class Talk:
         *,
         api_key: str,
         base_url: str | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Json] | None = None,
         now: Now | None = None,
     ) -> None:
         self.contract = contract

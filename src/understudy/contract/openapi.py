@@ -10,7 +10,7 @@ from understudy.contract.expressions import Expression
 from understudy.contract.loader import Document, follow
 from understudy.contract.model import Create, ModelInfo
 from understudy.contract.operations import Operation, Router, Security, path_names, server_url
-from understudy.contract.validation import FORM, MULTIPART, TEXT, BodyCheck, FormField, Parameter, SchemaCheck
+from understudy.contract.validation import FORM, MULTIPART, TEXT, BodyCheck, FormField, Outline, Parameter, SchemaCheck
 from understudy.errors import suggestion
 from understudy.lifecycle import Json
 
@@ -150,13 +150,13 @@ class OpenApi:
     def _parameter(self, node: Json, at: tuple[str, ...]) -> Parameter:
         schema = node.get("schema")
         resolved = self.resolve(schema)
-        kinds, only = resolved.get("type", ()), resolved.get("enum", ())
+        kinds = resolved.get("type", ())
         return Parameter(
             name=node.get("name", ""),
             place=node.get("in", "query"),
             required=bool(node.get("required")),
             check=None if schema is None else self._schema(schema, at),
-            constant=resolved.get("const", only[0] if len(only) == 1 else None) if node.get("required") else None,
+            constant=self._only(schema) if node.get("required") else None,
             numeric=not _NUMERIC.isdisjoint([kinds] if isinstance(kinds, str) else kinds),
         )
 
@@ -174,7 +174,30 @@ class OpenApi:
             discriminator=self.resolve(schema)["discriminator"]["propertyName"] if mapping else None,
             models={model: self._schema({"$ref": target}, at) for model, target in mapping.items()},
             fields=self._fields(schema, mapping) if forms else {},
+            outlines={model: self._outline({"$ref": target}) for model, target in mapping.items()}
+            or {None: self._outline(schema)},
         )
+
+    def _outline(self, schema: Json) -> Outline:
+        members = frozenset(name for part in self._parts([schema]) for name in part.get("properties", {}))
+        always = self._parts([schema], ("allOf",))
+        required = frozenset(name for part in always for name in part.get("required", ()))
+        fixed = self._only(schema)
+        return Outline(members, required, fixed if isinstance(fixed, Mapping) else {})
+
+    def _only(self, schema: Json, within: tuple[Json, ...] = ()) -> Json:
+        """Return the value that a schema takes, where there is but one; of an object the members that it must have."""
+        parts = self._parts([schema], ("allOf",))
+        for part in parts:
+            values = [part["const"]] if "const" in part else part.get("enum", ())
+            if len(values) == 1:
+                return values[0]
+        if any(part is outer for part in parts for outer in within):  # or it has itself as a member
+            return None
+        properties = {name: node for part in parts for name, node in part.get("properties", {}).items()}
+        required = dict.fromkeys(name for part in parts for name in part.get("required", ()))
+        found = {name: self._only(properties.get(name), (*within, *parts)) for name in required}
+        return {name: value for name, value in found.items() if value is not None} or None
 
     def _fields(self, schema: Json, mapping: Mapping[str, str]) -> dict[str, FormField]:
         """Return what the fields of a form are, by the properties of its schema and of the parts of that."""
@@ -186,7 +209,9 @@ class OpenApi:
                 found[name] = FormField(known.kinds | self._kinds([node]), known.items | self._kinds(items))
         return found
 
-    def _parts(self, schemas: Iterable[Json]) -> list[dict[str, Any]]:
+    def _parts(
+        self, schemas: Iterable[Json], keys: tuple[str, ...] = ("allOf", "anyOf", "oneOf")
+    ) -> list[dict[str, Any]]:
         """Return schemas with those that they are made of, each once."""
         found: list[dict[str, Any]] = []
         waiting = [self.resolve(schema) for schema in schemas]
@@ -194,7 +219,7 @@ class OpenApi:
             node = waiting.pop()
             if all(node is not known for known in found):
                 found.append(node)
-                waiting += (self.resolve(part) for key in ("allOf", "anyOf", "oneOf") for part in node.get(key, ()))
+                waiting += (self.resolve(part) for key in keys for part in node.get(key, ()))
         return found
 
     def _kinds(self, schemas: Iterable[Json]) -> frozenset[str]:

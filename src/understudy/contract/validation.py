@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
@@ -175,6 +175,24 @@ def _meant(given: Any, kinds: frozenset[str]) -> Json:
     return _typed(given) if isinstance(given, str) and kinds and "string" not in kinds else given
 
 
+class Outline(NamedTuple):
+    """What the members of a body are by its schema.
+
+    Attributes:
+        members: All that it knows.
+        required: Those that there must be.
+        fixed: Of those the ones that can have but one value, with it.
+    """
+
+    members: frozenset[str]
+    required: frozenset[str]
+    fixed: Mapping[str, Json]
+
+
+#: The outline of a body that no schema knows.
+BARE = Outline(frozenset(), frozenset(), {})
+
+
 @dataclass(frozen=True, slots=True)
 class BodyCheck:
     """How the body of an operation is checked.
@@ -186,6 +204,7 @@ class BodyCheck:
         discriminator: The member that names the model, where the schema is chosen by it.
         models: Model → schema of a whole body.
         fields: What its fields are, where it may be a form.
+        outlines: Model → what its members are; of None, where the schema is the same for all models.
     """
 
     media_types: tuple[str, ...]
@@ -194,11 +213,30 @@ class BodyCheck:
     discriminator: str | None
     models: Mapping[str, SchemaCheck]
     fields: Mapping[str, FormField] = field(default_factory=dict)
+    outlines: Mapping[str | None, Outline] = field(default_factory=dict)
 
     @property
     def written_as(self) -> str:
         """The media type that a client writes: JSON wherever it may be."""
         return next((name for name in self.media_types if "json" in name), next(iter(self.media_types), JSON))
+
+    def outline(self, body: Mapping[str, Json]) -> Outline:
+        """Return what the members of a body are, by the schema of the model that it names."""
+        model = None if self.discriminator is None else body.get(self.discriminator)
+        return self.outlines.get(model if isinstance(model, str) else None, BARE)
+
+    def completed(self, body: Json, given: Mapping[str, Json]) -> Json:
+        """Return a body with what a client adds to it by itself.
+
+        Args:
+            body: What the client was given; it counts first.
+            given: Values that are known beside those that can be but one, by the names of members.
+        """
+        if not isinstance(body, Mapping | None) or (body is None and not self.required):
+            return body
+        outline = self.outline(body or {})
+        known = {name: value for name, value in given.items() if name in outline.members}
+        return _laid(_laid(outline.fixed, known), body or {}) or body
 
     def violations(self, body: Json) -> Iterable[Violation]:
         """Return what is wrong with a decoded body."""
@@ -218,3 +256,12 @@ class BodyCheck:
             message = f"{dump_json(model)} is not one of the models"
             return [Violation("body", name, pointer_to([name]), "discriminator", sorted(self.models), model, message)]
         return self.models[model].violations(body)
+
+
+def _laid(base: Mapping[str, Json], over: Mapping[str, Json]) -> dict[str, Json]:
+    """Return one object laid over another: objects merge, all else replaces."""
+    merged = {**base, **over}
+    for name in base.keys() & over.keys():
+        if isinstance(base[name], Mapping) and isinstance(over[name], Mapping):
+            merged[name] = _laid(base[name], over[name])
+    return merged
