@@ -265,6 +265,16 @@ def test_a_stream_of_one_job_is_asked_for_that_job(kind: Any, tmp_path: Any) -> 
         client.listen(lambda: None)
 
 
+# Parameters
+
+
+def test_a_parameter_that_nothing_has_is_a_mistake(kind: Any) -> None:
+    """A name that no operation has is told at once, with the nearest one that there is."""
+    for name, nearest in (("taskid", "taskId"), ("modell", "model")):
+        with pytest.raises(UsageError, match=f'no operation of kie has a parameter "{name}".*did you mean "{nearest}"'):
+            kind("kie", api_key="k", parameters={name: "x"})
+
+
 # The HTTP client
 
 

@@ -41,7 +41,7 @@ class Client(ClientBase):
         paths: Folders with `contracts/` to look in before the working directory.
 
     Raises:
-        UsageError: There is no such provider, or no header can carry the key.
+        UsageError: There is no such provider or parameter, or no header can carry the key.
         ContractInvalid: Its contract cannot be used.
 
     Example:

@@ -18,7 +18,7 @@ from understudy.contract.model import Contract
 from understudy.contract.operations import Operation, key_headers, key_parameters, path_names
 from understudy.contract.validation import JSON
 from understudy.contract.views import JSON_LINES, View
-from understudy.errors import UsageError
+from understudy.errors import UsageError, suggestion
 from understudy.lifecycle import Json
 from understudy.wire import RequestView
 
@@ -139,6 +139,9 @@ class Writer:
         base_url: Where the provider is, instead of its own servers.
         parameters: What parameters, and members of a body, are in every request that has them, by name.
         now: Tells the time, in unix seconds, for a key that is a pair; by default its tokens are always good.
+
+    Raises:
+        UsageError: No operation has a parameter of one of the names.
     """
 
     def __init__(
@@ -152,6 +155,11 @@ class Writer:
         self._contract = contract
         self._api_key = api_key
         self._parameters = parameters or {}
+        for name in self._parameters:
+            known = {known for operation in contract.operations.values() for known in operation.names}
+            if name not in known:
+                text = f'no operation of {contract.name} has a parameter "{name}", in its body neither'
+                raise UsageError(f"{text}; {suggestion(name, known)}")
         self._now: Callable[[], float | None] = now or (lambda: None)
         self._base_url = None if base_url is None else base_url.rstrip("/")
 

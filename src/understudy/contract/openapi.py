@@ -183,7 +183,7 @@ class OpenApi:
         always = self._parts([schema], ("allOf",))
         required = frozenset(name for part in always for name in part.get("required", ()))
         fixed = self._only(schema)
-        return Outline(members, required, fixed if isinstance(fixed, Mapping) else {})
+        return Outline(members | required, required, fixed if isinstance(fixed, Mapping) else {})
 
     def _only(self, schema: Json, within: tuple[Json, ...] = ()) -> Json:
         """Return the value that a schema takes, where there is but one; of an object the members that it must have."""

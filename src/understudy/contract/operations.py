@@ -117,6 +117,12 @@ class Operation:
         return {name: value for name, value in values.items() if value is not None}
 
     @property
+    def names(self) -> set[str]:
+        """The names that it has for its parameters and for the members of its body."""
+        outlines = () if self.body is None else self.body.outlines.values()
+        return {entry.name for entry in self.parameters}.union(*(outline.members for outline in outlines))
+
+    @property
     def route(self) -> str:
         """The path template from the root of the host."""
         return self.base_path + self.path
