@@ -193,5 +193,25 @@ def test_bodies_are_held_to_the_schemas(acme: Acme):
         "the body of a job that is failed that look answers with HTTP 200 is not what the document's schema says"
         in texts
     )
-    assert "the body of a job that is failed sent back is not what the document's schema says at /state" in texts
+    assert "the body of the callback of a job that is failed is not what the document's schema says at /state" in texts
     assert 'the body of the error "notFound" that look answers with HTTP 404 is not' in texts
+
+
+def test_a_callback_is_held_to_the_schemas_as_it_is_sent(acme: Acme):
+    """Of a delivery there is what there is when it is sent: an id, an attempt, a time, and the name of the event."""
+    acme.job["callback"]["trigger"] = {"succeeded": "ended", "failed": "broke"}
+    sent = {"time": "$delivery.timestamp", "nth": "$delivery.attempt", "by": "$delivery.id", "event": "$event.name"}
+    acme.job["callback"]["view"] = {"body": {**acme.job["status"]["reply"]["body"], **sent}}
+    told = acme.openapi["components"]["schemas"]["Job"]["properties"]
+    told |= {"time": {"type": "integer"}, "nth": {"const": 1}, "by": {"type": "string"}}
+    told["event"] = {"enum": ["ended", "broke"]}
+    assert shown(acme) == ""
+
+
+def test_now_is_no_whole_number(acme: Acme):
+    """What shows the time as it is shows a fraction, and `|epoch` makes a whole number of it."""
+    acme.openapi["components"]["schemas"]["Job"]["properties"]["at"] = {"type": "integer"}
+    acme.job["status"]["reply"]["body"]["at"] = "$now"
+    assert "is not what the document's schema says at /at: 1767225600.25 is not of type" in shown(acme)
+    acme.job["status"]["reply"]["body"]["at"] = "$now|epoch"
+    assert "/at" not in shown(acme)

@@ -32,8 +32,8 @@ TOLD = (
     *("cost", "createdAt", "startedAt", "updatedAt", "endedAt", "callbackUrl"),
 )
 
-#: When a sample job was made, in unix seconds.
-MADE = 1767225600.0
+#: When a sample job was made, in unix seconds; no whole number, as hardly any time is.
+MADE = 1767225600.25
 
 _SAMPLE_TEXTS = {
     "uri": "https://example.com/sample.png",
@@ -134,6 +134,7 @@ def sample_scope(contract: Contract, job_type: JobType, request: RequestView, jo
     paging = None if job_type.listing is None else job_type.listing.paging
     mark = 2 if paging is not None and paging.style in ("offset", "number") else "next"
     url, models = "https://example.com/0.png", list(job_type.models.values())
+    triggers = {} if job_type.callback is None else job_type.callback.trigger
     return {
         "job": job,
         "jobs": [] if job is None else [job],
@@ -144,6 +145,8 @@ def sample_scope(contract: Contract, job_type: JobType, request: RequestView, jo
         "request": request,
         "server": {"url": contract.servers[0]},
         "account": {"balance": 1},
+        "delivery": {"id": "delivery-1", "attempt": 1, "timestamp": int(MADE)},
+        "event": {"name": None if job is None else triggers.get(job.state), "number": 1},
         "asset": {"url": url},
         "file": UploadedFile("0.png", "folder/0.png", url, 7, "image/png", MADE, b"picture"),
         "violation": Violation("body", "name", "/name", "type", "string", 1, "1 is no string"),

@@ -263,9 +263,9 @@ class Proof:
         about = f" of a job that is {job.state}" if job is not None else ""
         for operation in operations:
             self._takes(operation, rendered.status, body, _at(view), about)
-        if not operations:
-            for operation in self._job_type.creates[0].operations:
-                self._violations(callback_schema(self._contract, operation), body, _at(view), f"{about} sent back")
+        for operation in () if operations else self._job_type.creates[0].operations:
+            schema = callback_schema(self._contract, operation)
+            self._violations(schema, body, _at(view), f" of the callback{about}")
         return body
 
     def _takes(self, operation: str, status: int, body: Json, at: tuple[str | int, ...], about: str) -> None:
