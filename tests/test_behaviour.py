@@ -174,6 +174,15 @@ def test_a_scenario_chooses_its_creates(contract: Contract, tmp_path: Path, scen
 # Pictures
 
 
+def test_a_size_in_pixels_may_have_two_places(contract: Contract, tmp_path: Path) -> None:
+    """Where a request has width and height apart, so has the behaviour file; both are needed for a size."""
+    pair = {"width": "$job.input#/width", "height": ["$job.input#/height", 64]}
+    write(tmp_path / "behaviour.yaml", {"pictures": {"size": pair}})
+    pictures = load_behaviour(tmp_path, contract).pictures
+    made = [pictures.of(Job(id="a", input=input)) for input in ({"width": 48, "height": 24}, {"width": 48}, {})]
+    assert [(one.width, one.height) for one in made] == [(48, 24), (48, 64), (1024, 1024)]
+
+
 @pytest.mark.parametrize(
     ("size", "sides"),
     [

@@ -18,15 +18,16 @@ from understudy.media import Picture, picture, sized
 from understudy.scenario import Reader, RetryAfter, Scenario, Scenarios
 
 # A size in pixels, as providers write it.
+_SIDES = ("width", "height")
 _SIZE = re.compile(r"([0-9]{1,6}) ?[x*\u00d7] ?([0-9]{1,6})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What result files look like; each place is an expression over `$job`."""
+    """What result files look like; each place is an expression over `$job`. The size has one, or one for each side."""
 
     format: Place
-    size: Place
+    size: tuple[Place, ...]
     aspect_ratio: Place
     aspect_ratios: Mapping[str, str]
     resolution: Place
@@ -38,10 +39,10 @@ class Pictures:
         """Return the picture of a job."""
         scope: Scope = {"job": job}
         format, text = str(first_value(self.format, scope) or "png"), str(first_value(self.text, scope) or "")
-        size = first_value(self.size, scope)
-        if isinstance(size, Mapping):
-            size = f"{size.get('width')}x{size.get('height')}"
-        sides = _SIZE.fullmatch(str(size))
+        size = [first_value(place, scope) for place in self.size]
+        if size and isinstance(size[0], Mapping):
+            size = [size[0].get(side) for side in _SIDES]
+        sides = _SIZE.fullmatch("x".join(map(str, size)))
         if sides is not None:
             return sized(int(sides[1]), int(sides[2]), format=format, text=text)
         resolution = str(first_value(self.resolution, scope))
@@ -169,7 +170,9 @@ class _Reader(Reader):
 
         return Pictures(
             format=place("format"),
-            size=place("size"),
+            size=tuple(self.place(size[side], ("pictures", "size", side)) for side in _SIDES)
+            if isinstance(size := node.get("size"), Mapping)
+            else (place("size"),),
             aspect_ratio=place("aspectRatio"),
             resolution=place("resolution"),
             aspect_ratios=node.get("aspectRatios", {}),
