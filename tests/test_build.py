@@ -154,7 +154,7 @@ def test_everything_of_a_kind_of_job_is_compiled():
     assert (job.status.poll, job.status.give_up_seconds) == ((Pace(30, 3), Pace(None, 10)), 900)
     assert job.cancel is not None
     assert job.cancel.states == {State.QUEUED}
-    assert (job.cancel.reply.http[None], job.cancel.refused.http[None]) == (200, 409)
+    assert (job.cancel.reply.http[None], job.cancel.refused.http[None], job.cancel.refund) == (200, 409, 0)
     assert job.listing is not None
     assert [one.otherwise for one in job.listing.filters] == [("waiting", 1), None]
     assert set(job.listing.reply.variants) == {None}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import signing
-from tests.small import small
+from tests.small import JOB, small
 from understudy.callback import Delivery
 from understudy.clock import EPOCH_SECONDS, VirtualClock
 from understudy.errors import SignatureInvalid
@@ -243,6 +243,18 @@ def test_a_failure_pays_back_its_share(tmp_path: Path, refund: Any, spent: float
     assert theatre.read(job)["spent"] == spent
     assert theatre.provider.accounts["anonymous"].ledger.spent == spent
     assert theatre.provider.plays[job].job.refunded is refunded
+
+
+@pytest.mark.parametrize(("refund", "spent"), [({"refund": "full"}, 0), ({"refund": 0.5}, 0.35), ({}, 0.7)])
+def test_a_cancel_pays_back_its_share(tmp_path: Path, refund: Any, spent: float) -> None:
+    """What comes back of the cost of a job that is stopped is as the contract says, and nothing where it does not."""
+    cancel = {**JOB["cancel"], **refund}
+    theatre = Theatre(small(tmp_path, cancel=cancel, prices={"rules": [{"amount": 0.7}]}))
+    job = theatre.create(Step(State.QUEUED))
+    theatre.provider.handle(Request("DELETE", f"/jobs/{job}"))
+    assert (theatre.read(job)["state"], theatre.read(job)["spent"]) == ("cancelled", spent)
+    assert theatre.provider.accounts["anonymous"].ledger.spent == spent
+    assert theatre.provider.plays[job].job.refunded is bool(refund)
 
 
 def test_a_failure_without_a_name_has_a_text(tmp_path: Path) -> None:

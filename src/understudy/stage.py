@@ -123,6 +123,8 @@ class Stage:
             self._make_outputs(play)
         if step.state is State.FAILED:
             self._fail(play, now)
+        if step.state is State.CANCELLED and play.job_type.cancel is not None:
+            self._refund(play, play.job_type.cancel.refund, now)
         job.enter(step.state, status=status, now=now)
         job.progress = step.progress if step.progress is not None else job.progress
         self._journal.add(Transition(now, job.id, job.state, status, before, job.error.name if job.error else None))
@@ -165,8 +167,12 @@ class Stage:
             return
         message = play.plan.message or failure.message.render({"job": job})
         job.error = JobError(failure.name, failure.code, message, failure.http, failure.headers)
-        if job.cost and failure.refund:
-            job.spent = play.account.ledger.refund(job.id, job.cost, now, share=failure.refund)
+        self._refund(play, failure.refund, now)
+
+    def _refund(self, play: Play, share: float, now: float) -> None:
+        job = play.job
+        if job.cost and share:
+            job.spent = play.account.ledger.refund(job.id, job.cost, now, share=share)
             job.refunded = True
 
     # --- what subscribers and receivers are told ---

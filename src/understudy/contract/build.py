@@ -267,6 +267,7 @@ class _JobTypeBuilder(Compiler):
             states=frozenset(State(state) for state in node["from"]),
             reply=reply,
             refused=self._view(node["refused"], (*at, "refused")) if "refused" in node else reply,
+            refund=self.share(node),
         )
 
     def _listing(self, node: dict[str, Any], at: At) -> Listing:
@@ -372,13 +373,12 @@ class _JobTypeBuilder(Compiler):
         )
 
     def _failures(self, node: dict[str, Any], at: At) -> dict[str, Failure]:
-        shares = {"full": 1.0, "none": 0.0}
         return {
             name: Failure(
                 name=name,
                 code=entry.get("code"),
                 message=self.template(entry.get("message"), (*at, name, "message")),
-                refund=shares[refund] if (refund := entry.get("refund", "none")) in shares else float(refund),
+                refund=self.share(entry),
                 http=entry.get("http"),
                 headers=entry.get("headers"),
             )

@@ -180,6 +180,11 @@ class Compiler:
         own = {name: value for name, value in (node or {}).items() if name != "x-evidence"}
         return tuple((name, self.template(value, (*at, name))) for name, value in own.items())
 
+    def share(self, node: dict[str, Any]) -> float:
+        """Return the share of the cost of a job that a `refund` gives back; nothing where there is none."""
+        given = node.get("refund", "none")
+        return float({"full": 1, "none": 0}.get(given, given))
+
     def words(self, node: dict[str, Any], at: At) -> Words:
         """Compile the wire words of the states."""
         by_state: dict[State, tuple[Word, ...]] = {}

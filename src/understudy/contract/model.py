@@ -93,7 +93,7 @@ class Result(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """The operation that stops a job, or removes it, where it is in one of some states."""
+    """The operation that stops a job, or removes it, where it is in one of some states; `refund` is as a failure's."""
 
     operation: str
     id: Place
@@ -101,6 +101,7 @@ class Ending(NamedTuple):
     states: frozenset[State]
     reply: View
     refused: View
+    refund: float
 
 
 class Filter(NamedTuple):
