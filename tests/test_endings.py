@@ -10,7 +10,7 @@ import pytest
 from tests import clients
 from tests.acme import MADE, MAKE, Acme, exchange, looked, told
 from tests.clients import pair
-from tests.small import PATHS, small
+from tests.small import JOB, PATHS, small
 from understudy import Fake, ProviderError, State, UsageError
 from understudy.wire import Request, Stream
 
@@ -104,6 +104,24 @@ def test_a_job_is_removed_by_a_client(kind: Any, tmp_path: Path) -> None:
     assert fake.jobs == {}
     with pytest.raises(UsageError, match="oxen has no operation that deletes a job"):
         pair(kind, "oxen")[0].delete(job)
+
+
+def test_a_refusal_has_the_name_that_the_contract_gives_it(kind: Any, tmp_path: Path) -> None:
+    """A refused cancel that looks like any other error is told from it by an error of that operation."""
+    body = {"code": {"$match": 400}, "text": "$error.message"}
+    errors = {
+        "invalid": [{"http": 400, "message": "{$violation.message}", "body": body}],
+        "tooLate": [{"operations": ["cancelJob"], "http": 409, "message": "It has ended", "body": body}],
+    }
+    view = {"http": 200, "body": {"code": 400, "text": "It has ended"}}
+    cancel = {**JOB["cancel"], "reply": {"body": {"code": 200}}, "refused": view}
+    success = "$response.body#/code != 400"
+    root = small(tmp_path, cancel=cancel, errors=errors, errorTransports=["body"], successCriteria=success)
+    client, _ = pair(kind, "small", paths=[root])
+    with pytest.raises(ProviderError, match="the cancel was refused") as caught:
+        client.cancel(client.run({"prompt": "a"}))
+    assert (caught.value.name, caught.value.provider_message) == ("tooLate", "It has ended")
+    assert str(caught.value).endswith("they do not allow it. It made no job and ended none.")
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_every_client_error_says_whose_fault_it_is(
         ({"name": "unknownModel"}, "yours", "Mend the request."),
         ({"name": "serverError", "status_code": 200}, "the provider's", "Ask again later, or ask its support."),
         ({"status_code": 402}, "yours", "Top up the account."),
-        ({"status_code": 409}, "yours", "Mend the request."),
+        ({"status_code": 409}, "yours", "Look how things are now: they do not allow it."),
         ({"status_code": 503}, "the provider's", "Ask again later, or ask its support."),
         ({"name": "keyLimit", "status_code": 200, "meant_status": 433}, "yours", "Mend the request."),
         ({}, "the network's, between you and the provider", "See that it can be reached."),

@@ -136,6 +136,7 @@ _BY_STATUS: Mapping[int, _Advice] = {
     403: _ADVICE["unauthorized"],
     404: _ADVICE["notFound"],
     408: _REACH,
+    409: _Advice(_YOURS, "Look how things are now: they do not allow it."),
     429: _ADVICE["rateLimited"],
 }
 
