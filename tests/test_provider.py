@@ -143,12 +143,12 @@ VIOLATION = {name: f"$violation.{name}" for name in ("field", "pointer", "keywor
     ],
 )
 def test_what_is_wrong_with_a_body_as_a_whole_is_told(tmp_path: Path, content: bytes, kind: str, told: Any) -> None:
-    """A body of a wrong type, or that is not what its type says, is a violation of the body and of no member."""
+    """A body of a wrong type, or that is not what its type says, is a violation of the body, and is called so."""
     rule = {"http": 418, "body": VIOLATION}
     fake = strict(tmp_path, errors={name: [rule] for name in ENGINE_ERRORS}, errors_by="http")
     body = fake.client().post("/jobs", content=content, headers={"content-type": kind}).json()
     assert body["message"].startswith(told["message"])
-    assert body == {"field": "", "pointer": "", "value": None, **told, "message": body["message"]}
+    assert body == {"field": "body", "pointer": "", "value": None, **told, "message": body["message"]}
 
 
 @pytest.mark.parametrize("place", ["query", "header"])

@@ -43,7 +43,7 @@ def violations(value: Any, schema: Any = SCHEMA) -> list[Violation]:
         ({"prompt": "a", "more": 1}, "more", "/more", "additionalProperties", None, {"prompt": "a", "more": 1}),
         ({"prompt": "a", "a/b~c": 5}, "a/b~c", "/a~1b~0c", "maximum", 3, 5),
         ({"prompt": "a", "one": []}, "one", "/one", "oneOf", None, []),
-        ("text", "", "", "type", ["object"], "text"),
+        ("text", "body", "", "type", ["object"], "text"),
     ],
 )
 def test_a_violation_says_what_is_wrong(body: Any, field: str, pointer: str, keyword: str, limit: Any, value: Any):
@@ -175,8 +175,8 @@ MODELS = {
         ({"model": 5}, "type", "model", "string"),
         ({"model": None}, "required", "model", None),
         ({}, "required", "model", None),
-        (None, "type", "", "object"),
-        ([], "type", "", "object"),
+        (None, "type", "body", "object"),
+        ([], "type", "body", "object"),
     ],
 )
 def test_a_body_is_checked_by_the_schema_of_its_model(body: Any, keyword: str, field: str, limit: Any):

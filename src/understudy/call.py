@@ -111,8 +111,9 @@ def unfit(expression: Expression, value: Json, expected: str) -> Answered:
 
 def about(expression: Expression, keyword: str, limit: Json, value: Json, message: str) -> Violation:
     """Return what is wrong with what a request has at a place."""
-    path = expression.pointer or expression.path[1:]
-    return Violation(expression.path[0], path[-1] if path else "", pointer_to(path), keyword, limit, value, message)
+    place, *names = expression.path
+    path = expression.pointer or names
+    return Violation(place, path[-1] if path else place, pointer_to(path), keyword, limit, value, message)
 
 
 # --- decoding and checking ------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def decoded(request: Request, operation: Operation) -> Json:
 
 
 def _about_body(keyword: str, value: Json, message: str) -> Violation:
-    return Violation("body", "", "", keyword, None, value, message)
+    return Violation("body", "body", "", keyword, None, value, message)
 
 
 def violations(call: Call) -> list[Violation]:

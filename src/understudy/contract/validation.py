@@ -19,7 +19,7 @@ class Violation:
 
     Attributes:
         place: `body`, `query`, `header` or `path`.
-        field: The member that it is about, such as `aspect_ratio`.
+        field: The member that it is about, such as `aspect_ratio`; of a whole body `body`.
         pointer: The JSON pointer to it within its place.
         keyword: The JSON Schema keyword that it breaks, such as `enum`; `discriminator` for an unknown model.
         limit: What the keyword allows.
@@ -98,7 +98,7 @@ def _violation(error: Any, place: str) -> Violation:
     limit = next((details[key] for key in ("limit", "options", "types", "pattern", "format") if key in details), None)
     return Violation(
         place=place,
-        field=names[-1] if names else "",
+        field=names[-1] if names else place,
         pointer=pointer_to(path),
         keyword=keyword,
         limit=limit,
@@ -244,7 +244,7 @@ class BodyCheck:
             return self.check.violations(body) if self.check is not None else ()
         if not isinstance(body, Mapping):
             kind = "null" if body is None else type(body).__name__
-            return [Violation("body", "", "", "type", "object", body, f"an object is expected, not {kind}")]
+            return [Violation("body", "body", "", "type", "object", body, f"an object is expected, not {kind}")]
         name, model = self.discriminator, body.get(self.discriminator)
         if model is None:
             return [
