@@ -223,6 +223,25 @@ def test_the_first_price_that_fits_is_charged(tmp_path: Path) -> None:
     assert fake.ledger.charged == 9.1
 
 
+@pytest.mark.parametrize(
+    ("per", "body", "cost"),
+    [
+        ("$job.input#/n", {"n": 3}, 0.06),
+        (["$job.input#/n", 4], {}, 0.08),
+        ("$job.input#/n", {}, 0.02),
+        ("$job.input#/n", {"n": True}, 0.02),
+        ("$job.input#/n", {"n": -3}, 0.02),
+        ("$request.body#/n|string", {"n": "0.5"}, 0.01),
+        ("$request.body#/n|string", {"n": "many"}, 0.02),
+    ],
+)
+def test_a_price_is_for_each(tmp_path: Path, per: Any, body: dict[str, Any], cost: float) -> None:
+    """A price is multiplied, exactly, by the number at its place; where there is none it is for one."""
+    fake = fake_of(tmp_path, prices={"rules": [{"amount": 0.02, "per": per}]})
+    post(fake, {"prompt": "a", **body})
+    assert fake.ledger.charged == cost
+
+
 def test_what_cannot_be_paid_is_not_made(tmp_path: Path) -> None:
     """Without the money for all of its jobs a request makes none, and nothing is charged."""
     fake = fake_of(tmp_path, create=create_with(count=3), prices={"rules": [{"amount": 4}]}, provider={"balance": 11})

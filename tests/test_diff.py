@@ -134,6 +134,7 @@ CHANGES: list[tuple[str, Any, str, str]] = [
     (JOB + "failures/rude/code", 7, "failure-code", B),
     (JOB + "failures/rude/refund", "none", "refund-less", R),
     (JOB + "cancel/refund", "full", "refund-more", S),
+    (JOB + "prices/rules/1/per", "$job.input#/n", "price-rule", R),
     (JOB + "failures/late", {"message": "Too late"}, "failure-added", R),
     (JOB + "limits/rate/0/count", 10, "rate-lower", R),
     (JOB + "limits/rate/0/perSeconds", 5, "rate-higher", S),

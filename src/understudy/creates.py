@@ -10,6 +10,7 @@ from understudy.contract.loader import pointer_parts
 from understudy.contract.model import Create
 from understudy.contract.validation import Violation
 from understudy.files import shown
+from understudy.ledger import cost_of
 from understudy.lifecycle import Job, State
 from understudy.mint import mint
 from understudy.plan import Plan, with_outcome
@@ -40,7 +41,7 @@ def _make(back: Backstage, call: Call, group: Create) -> Outcome:
     drafts = [_draft(back, call, group) for _ in range(count)]
     drafts[0].id = _chosen_id(back, call) or drafts[0].id
     plan = _plan(back, call, drafts[0])
-    cost = _price(call, drafts[0])
+    cost = cost_of(call.job_type.prices, {**call.scope, "job": drafts[0]}) or 0
     rule = None
     if plan.error is not None:
         rule = call.job_type.errors.find(plan.error, call.operation.id, {**call.scope, "job": drafts[0]})
@@ -120,14 +121,6 @@ def _plan(back: Backstage, call: Call, job: Job) -> Plan:
     for fault in call.faults:
         plan = fault.plan(plan, call.job_type.words.shown(State.SUCCEEDED))
     return plan
-
-
-def _price(call: Call, job: Job) -> float:
-    scope = {**call.scope, "job": job}
-    for price in call.job_type.prices:
-        if price.when is None or price.when.holds(scope):
-            return price.amount
-    return 0
 
 
 def _check_concurrency(back: Backstage, call: Call, count: int) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from understudy.contract.codecs import plain_number
+from understudy.contract.codecs import CodecError, plain_number
+from understudy.contract.expressions import Scope, first_value
+from understudy.contract.model import Price
 
 #: Movements that are kept; the sums count all of them.
 MAX_ENTRIES = 1_000
@@ -85,6 +88,24 @@ class Ledger:
         self._refunded += back
         self.entries.append(Movement(now, job_id, _plain(-back), self.balance))
         return _plain(_exact(cost) - back)
+
+
+def cost_of(prices: Iterable[Price], scope: Scope) -> float | None:
+    """Return what a job costs, or None where no price is for it.
+
+    Args:
+        prices: Of which the first that fits counts.
+        scope: What conditions and places may name.
+    """
+    price = next((price for price in prices if price.when is None or price.when.holds(scope)), None)
+    if price is None:
+        return None
+    try:
+        number = first_value(price.per, scope)
+    except CodecError:  # what came is no number
+        number = None
+    counts = isinstance(number, int | float) and not isinstance(number, bool) and number >= 0
+    return _plain(_exact(price.amount) * _exact(number if counts else 1))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -163,8 +163,7 @@ class _JobTypeBuilder(Compiler):
             unit=prices.get("unit", ""),
             usd_per_unit=prices.get("usdPerUnit"),
             prices=tuple(
-                Price(self.condition(rule.get("when"), (*at, "prices", "rules", index, "when")), rule["amount"])
-                for index, rule in enumerate(prices.get("rules", ()))
+                self._price(rule, (*at, "prices", "rules", index)) for index, rule in enumerate(prices.get("rules", ()))
             ),
             retention=self._retention(node.get("retention", {}), (*at, "retention")),
         )
@@ -204,10 +203,7 @@ class _JobTypeBuilder(Compiler):
         if "sync" in node:
             when = self.condition(node["sync"].get("when"), (*at, "sync", "when"))
             sync = Sync(when, self.place(node["sync"].get("maxSeconds", []), (*at, "sync", "maxSeconds")))
-        places = {
-            key: self.place(node[key], (*at, key)) if key in node else ()
-            for key in ("model", "input", "count", "callbackUrl")
-        }
+        places = {key: self.place_in(node, key, at) for key in ("model", "input", "count", "callbackUrl")}
         further = [self.place(item, (*at, "claims", index)) for index, item in enumerate(node.get("claims", ()))]
         idempotency = None
         if "idempotency" in node:
@@ -334,13 +330,16 @@ class _JobTypeBuilder(Compiler):
     def _upload(self, node: dict[str, Any], at: At) -> Upload:
         return Upload(
             operations=self._operations(node["operations"], (*at, "operations")),
-            content=self.place(node["content"], (*at, "content")) if "content" in node else (),
-            name=self.place(node["name"], (*at, "name")) if "name" in node else (),
-            folder=self.place(node["folder"], (*at, "folder")) if "folder" in node else (),
+            content=self.place_in(node, "content", at),
+            name=self.place_in(node, "name", at),
+            folder=self.place_in(node, "folder", at),
             url=self.text(node["url"], (*at, "url")),
             lifetime_seconds=node.get("lifetimeSeconds"),
             reply=self._view(node["reply"], (*at, "reply"), of_job=False),
         )
+
+    def _price(self, node: dict[str, Any], at: At) -> Price:
+        return Price(self.condition(node.get("when"), (*at, "when")), node["amount"], self.place_in(node, "per", at))
 
     # --- errors and failures ---
 

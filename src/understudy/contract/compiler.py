@@ -144,6 +144,10 @@ class Compiler:
             self.problem(at, str(error))
             return ()
 
+    def place_in(self, node: dict[str, Any], key: str, at: At) -> Place:
+        """Compile the place under a key of what stands at `at`; none where there is no such key."""
+        return self.place(node[key], (*at, key)) if key in node else ()
+
     def expression(self, node: Json, at: At) -> Expression:
         """Compile one expression."""
         try:

@@ -233,10 +233,11 @@ class Rate(NamedTuple):
 
 
 class Price(NamedTuple):
-    """What a job costs when `when` holds."""
+    """What a job costs when `when` holds: the amount, for each of the number at `per`."""
 
     when: Condition | None
     amount: float
+    per: Place
 
 
 class Retention(NamedTuple):
@@ -296,13 +297,7 @@ class JobType(NamedTuple):
     @property
     def about_a_job(self) -> dict[str, AboutAJob]:
         """The parts that there are which ask about one job by its id, by name; the last of one operation names it."""
-        parts = {
-            "status": self.status,
-            "result": self.result,
-            "delete": self.delete,
-            "cancel": self.cancel,
-            "events": self.events,
-        }
+        parts = {name: getattr(self, name) for name in ("status", "result", "delete", "cancel", "events")}
         return {name: part for name, part in parts.items() if part is not None}
 
     def endings(self, operation: str) -> tuple[Ending, ...]:

@@ -13,6 +13,7 @@ from understudy.contract.expressions import first_value
 from understudy.contract.model import Create, JobType
 from understudy.errors import UsageError
 from understudy.exchange import Answer
+from understudy.ledger import cost_of
 from understudy.lifecycle import Job, Json
 from understudy.verify.findings import Found
 from understudy.wire import RequestView
@@ -31,7 +32,7 @@ def price_of(kind: JobType, group: Create, request: RequestView) -> Decimal | No
     scope: dict[str, Any] = {"request": request}
     model, given, count = (first_value(place, scope) for place in (group.model, group.input, group.number))
     scope["job"] = Job(id="", model=model, input=given if isinstance(given, dict) else {})
-    amount = next((price.amount for price in kind.prices if price.when is None or price.when.holds(scope)), None)
+    amount = cost_of(kind.prices, scope)
     if amount is None:
         return None
     return Decimal(str(amount)) * Decimal(str(kind.usd_per_unit)) * (count if isinstance(count, int) else 1)
