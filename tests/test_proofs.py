@@ -208,6 +208,15 @@ def test_a_callback_is_held_to_the_schemas_as_it_is_sent(acme: Acme):
     assert shown(acme) == ""
 
 
+def test_what_has_no_value_is_told_with_what_to_do(acme: Acme):
+    """Where a schema does not take what has no value, the problem says how it is left out, or gets one."""
+    acme.openapi["components"]["schemas"]["Job"]["properties"]["far"] = {"type": "number"}
+    acme.job["status"]["reply"]["body"]["far"] = "$job.progress"
+    assert 'at /far: null is not of type "number"; what may have none, as `$job.progress`' in shown(acme)
+    acme.job["status"]["reply"]["body"]["far"] = "$job.progress|omit"
+    assert shown(acme) == ""
+
+
 def test_now_is_no_whole_number(acme: Acme):
     """What shows the time as it is shows a fraction, and `|epoch` makes a whole number of it."""
     acme.openapi["components"]["schemas"]["Job"]["properties"]["at"] = {"type": "integer"}

@@ -36,6 +36,8 @@ from understudy.probes import (
 )
 from understudy.wire import RequestView
 
+_NO_VALUE = "; what may have none, as `$job.progress` where no step has `progress`, takes `|omit` or `|default(…)`"
+
 
 class Proof:
     """Proves one kind of job of a contract.
@@ -167,13 +169,7 @@ class Proof:
                 body = self._held_to_schemas(view, operations, one, job)
                 lacks = self._lacks(view, operations, body, job)
                 told = self._job_type.status is not None and view is self._job_type.status.reply
-                wanted = {
-                    "id": id,
-                    "state": state,
-                    "result": result,
-                    "error message": result,
-                    "id of the result": told,
-                }
+                wanted = {"id": id, "state": state, "result": result, "error message": result, "id of the result": told}
                 for what in (what for what, wants in wanted.items() if wants and what in lacks):
                     self._problem(at, f"a client cannot get the {what} of a job that is {one} from this")
             carried |= {told_by(name) for name in view.fields(one)}
@@ -275,7 +271,9 @@ class Proof:
     def _violations(self, schema: SchemaCheck | None, body: Json, at: tuple[str | int, ...], about: str) -> None:
         for violation in schema.violations(body) if schema is not None and body is not None else ():
             where = f" at {violation.pointer}" if violation.pointer else ""
-            self._problem(at, f"the body{about} is not what the document's schema says{where}: {violation.message}")
+            hint = _NO_VALUE if violation.value is None and violation.keyword != "required" else ""
+            wrong = f"{violation.message}{hint}"
+            self._problem(at, f"the body{about} is not what the document's schema says{where}: {wrong}")
 
     def _other_views(self) -> None:
         """Hold to the schemas what `_prove` has not seen: answers to a cancel, delete or list, and those of no job."""
@@ -351,8 +349,8 @@ class Proof:
     def _error(self, rule: ErrorRule, operation: str) -> None:
         """Hold the answer of a rule to the schemas; a client must not take it for a success."""
         at = ("errors", rule.name, self._job_type.errors.rules[rule.name].index(rule))
-        own = [view.success for name, view in views_of(self._job_type) if name == operation]
-        success = own[0] if own else self._job_type.success
+        own = (view.success for name, view in views_of(self._job_type) if name == operation)
+        success = next(own, self._job_type.success)
         for transport in self._job_type.errors.transports:
             with self._rendering(at, State.QUEUED):
                 rendered = rule.render(self._scope(self.job(State.QUEUED)), transport)
