@@ -203,7 +203,7 @@ class Comparison:
         self._value(template, recorded, actual, at)
 
     def _value(self, template: Template | None, recorded: Json, actual: Json, at: At) -> None:
-        template = self._meant(template)
+        template = self._meant(template, actual)
         if isinstance(template, Leaf) and (kind := kind_of(template.expression)) is not None:
             self._by_kind(kind, template.expression, recorded, actual, at)
         elif isinstance(template, Text) and isinstance(recorded, str) and isinstance(actual, str):
@@ -222,10 +222,10 @@ class Comparison:
         text = f"recorded is {shown(recorded)}, the fake has {shown(actual)}"
         self.differ(at, text, _what(template, recorded, actual), recorded)
 
-    def _meant(self, template: Template | None) -> Template | None:
-        """Return what is rendered in fact: the first of several forms, and the template behind an expression."""
+    def _meant(self, template: Template | None, actual: Json) -> Template | None:
+        """Return what is rendered in fact: of several forms its own, and the template behind an expression."""
         if isinstance(template, Either):
-            return self._meant(template.options[0])
+            return self._meant(template.form_of(actual), actual)
         if not isinstance(template, Leaf):
             return template
         part = self._parts.get(template.path)

@@ -10,6 +10,7 @@ from understudy.callback import verify
 from understudy.contract.codecs import parse_json
 from understudy.contract.expressions import Scope
 from understudy.contract.frames import recognise
+from understudy.contract.items import READ_STATE
 from understudy.contract.model import Contract, JobType
 from understudy.contract.templates import Path, ReadError, Reading, fit
 from understudy.contract.views import Read, View, facts_of, prefixes
@@ -58,6 +59,7 @@ class Reader:
         for prefix in prefixes(read.reading):
             word = read.reading.get((*prefix, "status"))
             state = read.state if word is None else view.words.state_read(word, scope)
+            state = read.reading.get((*prefix, READ_STATE), state)
             found.append(self.job(read.reading, prefix, view, state, None))
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from understudy.errors import ClockExhausted, Problem, Refused, UnderstudyError
 from understudy.exchange import Answer, Command, Send, Sleep
 from understudy.fake import API_KEY
 from understudy.flows import Flows
-from understudy.lifecycle import Job, Json
+from understudy.lifecycle import TERMINAL, Job, Json, State
 from understudy.probes import operation_node, resolved, sample_bodies, sample_parameters
 from understudy.provider import Provider
 from understudy.reach import host_of
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def walk(contract: Contract, behaviour: Behaviour) -> list[Problem]:
-    """Have a job made by each way of making one; what a client meets is noted in the document of the contract.
+    """Have a job made by each way of making one, and one in each state listed; problems are noted in the contract.
 
     Args:
         contract: What the provider promises.
@@ -45,7 +45,32 @@ def walk(contract: Contract, behaviour: Behaviour) -> list[Problem]:
         if told:
             text = f"a client of {group.operations[0]} needs what is no input: Client(…, parameters={{{told}}})"
             notes.append(Problem(*contract.document.where(at), text))
+    if kind.listing is not None:
+        for text in _misread(contract, behaviour):
+            contract.document.problem(("x-jobs", kind.name, "list", "reply"), text)
     return notes
+
+
+def _misread(contract: Contract, behaviour: Behaviour) -> Iterator[str]:
+    """Yield what is wrong with the states that a client reads in a list."""
+    group = contract.job_type.creates[0]
+    states = [state for state in contract.job_type.words.by_state if group.sync is None or state in TERMINAL]
+    try:
+        found = {state: _Walk(contract, behaviour, group).listed(state) for state in states}
+    except (UnderstudyError, ClockExhausted) as error:
+        yield f"a client cannot list jobs: {_told(error)}"
+        return
+    read = {state: job for state, job in found.items() if job is not None}
+    if all(job.status is None for job in read.values()) and len({job.state for job in read.values()}) == 1:
+        return  # it tells no state
+    for state, job in read.items():
+        if job.state is not state:
+            text = f"a client that lists jobs reads one that is {state} as {job.state}: conditions look at an item"
+            yield f'{text} where "$each" has a "view" in place of "do"'
+
+
+def _told(error: BaseException) -> str:
+    return str(error).replace("\n", ";")
 
 
 @dataclass
@@ -146,8 +171,18 @@ class _Walk:
         except (UnderstudyError, ClockExhausted) as error:
             if isinstance(error, Refused) and error.name == "invalid":
                 return []  # `unmade` says why, or what was made up for it is nothing that it takes
-            return [f"a client cannot have a job of {self._operation.id}: {str(error).replace(chr(10), ';')}"]
+            return [f"a client cannot have a job of {self._operation.id}: {_told(error)}"]
         return self._lacking(job)
+
+    def listed(self, state: State) -> Job | None:
+        """Return what a list tells a client of a job in a state; None where it has none, or none could be made."""
+        self._provider.next_job(state=state)
+        flow, flows = self._submit(next(iter(self._samples), None))
+        try:
+            self._carried(flow)
+        except (UnderstudyError, ClockExhausted):
+            return None  # which has been told before
+        return next(iter(self._carried(flows.page(flows.walk()))), None)
 
     def _lacking(self, job: Job) -> list[str]:
         made = list(self._provider.plays.values())

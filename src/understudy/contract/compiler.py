@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Any
 
 from understudy.contract.codecs import dump_json
 from understudy.contract.conditions import Condition, parse_condition
 from understudy.contract.expressions import ROOTS, Expression, ExpressionError, Place, parse_expression, parse_place
+from understudy.contract.items import Item
 from understudy.contract.loader import Document
 from understudy.contract.templates import (
     SPECIAL,
@@ -33,6 +35,8 @@ At = tuple[str | int, ...]
 
 Report = Callable[[Path, str], None]
 
+Items = Callable[[Any, Path], Template]
+
 # What a view may name that shows nothing but the job: its roots, and the nodes of templates.
 _STEADY = {"job", "output", "log"} | {key.removeprefix("$") for key in SPECIAL}
 # and this, which changes with time
@@ -41,13 +45,14 @@ _ROOT = re.compile(r"\$([A-Za-z]+)")
 _EMBEDDED = re.compile(r"\{(\$[^{}]*)\}")
 
 
-def compile_template(node: Json, at: Path, report: Report) -> Template:
+def compile_template(node: Json, at: Path, report: Report, items: Items | None = None) -> Template:
     """Compile a template.
 
     Args:
         node: The template as it stands in the file.
         at: Where it stands.
         report: Called with a place and a text for each thing that is wrong.
+        items: Compiles the view of the items of a list of jobs; None where there is no such list.
 
     Returns:
         The template; parts that are wrong are literals in it.
@@ -55,7 +60,7 @@ def compile_template(node: Json, at: Path, report: Report) -> Template:
     if isinstance(node, str):
         return _compile_text(node, at, report)
     if isinstance(node, list):
-        return List(tuple(compile_template(item, (*at, index), report) for index, item in enumerate(node)))
+        return List(tuple(compile_template(item, (*at, index), report, items) for index, item in enumerate(node)))
     if not isinstance(node, dict):
         return Literal(node)
     for key in node:
@@ -64,7 +69,7 @@ def compile_template(node: Json, at: Path, report: Report) -> Template:
             return Literal(None)
     special = next((key for key in node if key in SPECIAL - {"$spread"}), None)
     if special is not None:
-        return _compile_special(special, node, at, report)
+        return _compile_special(special, node, at, report, items)
     spread = None
     if "$spread" in node:
         inner = _compile_text(str(node["$spread"]), (*at, "$spread"), report)
@@ -72,33 +77,50 @@ def compile_template(node: Json, at: Path, report: Report) -> Template:
             spread = inner
         else:
             report((*at, "$spread"), '"$spread" takes one expression')
-    members = tuple((key, compile_template(item, (*at, key), report)) for key, item in node.items() if key != "$spread")
+    own = ((key, item) for key, item in node.items() if key != "$spread")
+    members = tuple((key, compile_template(item, (*at, key), report, items)) for key, item in own)
     if spread is None and all(isinstance(inner, Literal) for _, inner in members):
         return Literal({key: inner.value for key, inner in members if isinstance(inner, Literal)})
     return Object(members, spread)
 
 
-def _compile_special(special: str, node: dict[str, Json], at: Path, report: Report) -> Template:
-    allowed = {"$each", "do"} if special == "$each" else {special}
+def _compile_special(special: str, node: dict[str, Json], at: Path, report: Report, items: Items | None) -> Template:
+    allowed = {"$each", "do", "view"} if special == "$each" else {special}
     for key in node.keys() - allowed:
         report((*at, key), f'"{key}" cannot stand beside "{special}"')
     content, place = node[special], (*at, special)
+    if special == "$each":
+        return _compile_each(node, at, report, items)
     if special == "$match":
         return Match(content)
     if special == "$json":
-        return JsonText(compile_template(content, place, report))
-    if special == "$either":
-        if not isinstance(content, list) or not content:
-            report(place, '"$either" takes a list of templates')
-            return Literal(None)
-        return Either(tuple(compile_template(item, (*place, index), report) for index, item in enumerate(content)))
-    source = _compile_text(str(content), place, report)
-    name = source.expression.path[-1] if isinstance(source, Leaf) and source.expression.path else str(content)[1:]
-    variable = name.removesuffix("s")
-    if not isinstance(source, Leaf) or variable not in ROOTS or not name.endswith("s") or "do" not in node:
-        report(place, '"$each" takes a list such as $jobs, $job.outputs, $job.logs or $models, and "do" a template')
+        return JsonText(compile_template(content, place, report, items))
+    if not isinstance(content, list) or not content:
+        report(place, '"$either" takes a list of templates')
         return Literal(None)
-    return Each(source, variable, compile_template(node["do"], (*at, "do"), report))
+    return Either(tuple(compile_template(item, (*place, index), report, items) for index, item in enumerate(content)))
+
+
+def _compile_each(node: dict[str, Json], at: Path, report: Report, items: Items | None) -> Template:
+    source = _compile_text(str(node["$each"]), (*at, "$each"), report)
+    name = source.expression.path[-1] if isinstance(source, Leaf) and source.expression.path else str(node["$each"])[1:]
+    variable, item = name.removesuffix("s"), node.get("do")
+    if not isinstance(source, Leaf) or variable not in ROOTS or not name.endswith("s") or not {"do", "view"} & {*node}:
+        text = '"$each" takes a list such as $jobs, $job.outputs, $job.logs or $models, and "do" a template'
+        report((*at, "$each"), text)
+        return Literal(None)
+    if "view" in node:
+        if "do" in node:
+            report((*at, "do"), '"do" cannot stand beside "view": an item is the one or the other')
+        if items is None or variable != "job":
+            report((*at, "view"), '"view" is for the items of $jobs in a reply: nothing else has states; write "do"')
+            return Literal(None)
+        return Each(source, variable, items(node["view"], (*at, "view")))
+    for key in ("bodyByState", "bodyWhen"):
+        if isinstance(item, dict) and key in item:
+            text = f'"{key}" means nothing in "do", which is the item itself; write "view" in place of "do"'
+            report((*at, "do", key), text)
+    return Each(source, variable, compile_template(item, (*at, "do"), report, items))
 
 
 def _compile_text(text: str, at: Path, report: Report) -> Template:
@@ -166,9 +188,14 @@ class Compiler:
             self.problem(at, str(error))
             return None
 
-    def template(self, node: Json, at: At) -> Template:
-        """Compile a template."""
-        return compile_template(node, at, self.problem)
+    def template(self, node: Json, at: At, words: Words | None = None) -> Template:
+        """Compile a template; with the words of a view in that view, whose lists of jobs may have views in turn."""
+
+        def item(node: dict[str, Any], at: At) -> Template:
+            assert words is not None
+            return Item.of(self.view(node, at, words, None))
+
+        return compile_template(node, at, self.problem, None if words is None else item)
 
     def text(self, node: Json, at: At) -> Text:
         """Compile a string with expressions in it."""
@@ -233,21 +260,21 @@ class Compiler:
         base = node.get("body")
         by_state = {state: body for state, body in node.get("bodyByState", {}).items() if state in set(State)}
         by_condition = node.get("bodyWhen", ())
-        self.template(base, (*at, "body"))
+        self.template(base, (*at, "body"), words)
         for state, body in by_state.items():
-            self.template(body, (*at, "bodyByState", state))
+            self.template(body, (*at, "bodyByState", state), words)
         conditions = [
             (self.condition(entry["when"], (*at, "bodyWhen", index, "when")), entry["body"])
             for index, entry in enumerate(by_condition)
         ]
         for index, (_, body) in enumerate(conditions):
-            self.template(body, (*at, "bodyWhen", index, "body"))
+            self.template(body, (*at, "bodyWhen", index, "body"), words)
         states: list[State | None] = [None, *State] if of_job else [None]
         variants = {}
         for state in states:
             plain = merge(base, by_state[state]) if state in by_state else base
-            special = [(when, _silent(merge(plain, body))) for when, body in conditions]
-            variants[state] = (*special, (None, _silent(plain)))
+            special = [(when, _silent(merge(plain, body), words)) for when, body in conditions]
+            variants[state] = (*special, (None, _silent(plain, words)))
         return View(
             name=".".join(str(part) for part in at[2:]),
             http={None: statuses.get("default", 200)}
@@ -263,6 +290,6 @@ class Compiler:
         )
 
 
-def _silent(node: Json) -> Template:
+def _silent(node: Json, words: Words) -> Template:
     """Compile what has been compiled in its parts, and its problems noted, before."""
-    return compile_template(node, (), lambda at, text: None)
+    return Compiler(Document(FilePath())).template(node, (), words)

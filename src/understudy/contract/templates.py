@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.conditions import same
@@ -31,6 +31,7 @@ class ReadError(Exception):
 
     def __init__(self, pointer: Path, expected: str) -> None:
         self.pointer = pointer
+        self.expected = expected
         super().__init__(f"{expected} is expected at /{'/'.join(map(str, pointer))}")
 
 
@@ -252,6 +253,10 @@ class Either:
 
     options: tuple[Template, ...]
 
+    def form_of(self, value: Json) -> Template:
+        """Return the form that a value was rendered in."""
+        return self.options[0]
+
     def render(self, scope: Scope) -> Json:
         return self.options[0].render(scope)
 
@@ -348,11 +353,7 @@ def fit(template: Template, text: Json) -> int:
 
 def merge(base: Json, over: Json) -> Json:
     """Lay one template over another: objects merge, all else replaces."""
-    if not isinstance(base, Mapping) or not isinstance(over, Mapping) or any(key in SPECIAL for key in over):
+    both = isinstance(base, Mapping) and isinstance(over, Mapping)
+    if not both or SPECIAL & over.keys() or (SPECIAL - {"$spread"}) & base.keys():
         return over
-    if any(key in SPECIAL - {"$spread"} for key in base):
-        return over
-    merged: dict[str, Any] = dict(base)
-    for key, value in over.items():
-        merged[key] = merge(base[key], value) if key in base else value
-    return merged
+    return {**base, **{key: merge(base[key], value) if key in base else value for key, value in over.items()}}
