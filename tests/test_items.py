@@ -10,6 +10,8 @@ import pytest
 from tests.small import JOB, PATHS, small, write
 from understudy import Client, Fake
 from understudy.check import check_provider
+from understudy.contract.build import load_contract
+from understudy.diff.compare import compare
 from understudy.folders import find_provider
 from understudy.lifecycle import State
 
@@ -152,3 +154,15 @@ def test_a_recorded_list_is_held_against_each_item_by_its_state(tmp_path: Path) 
     write(root / "contracts/small/recordings/list.yaml", recording)
     report = check_provider(find_provider("small", [root]))
     assert ([problem.text for problem in report.problems], report.reproduced) == ([], 1)
+
+
+def test_what_an_item_loses_in_one_state_is_a_change(tmp_path: Path) -> None:
+    """`diff` looks into the views of a list as it does into what is the same for all items."""
+    fewer = {**VIEW, "bodyByState": {state: {} for state in VIEW["bodyByState"]}}
+    old, new, plain = (
+        load_contract(operations(tmp_path / name, each) / "contracts/small")
+        for name, each in (("old", {"view": VIEW}), ("new", {"view": fewer}), ("plain", {"do": VIEW["body"]}))
+    )
+    told = {change.where.rpartition(".")[2]: change.rule for change in compare(old, new)}
+    assert set(told.values()) == {"member-gone"}, told
+    assert compare(new, plain) == []

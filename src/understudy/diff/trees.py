@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -105,12 +106,19 @@ def _view(states: States, node: Json, at: tuple[str, ...]) -> Json:
     }
 
 
+def _item(each: Node) -> Json:
+    """Return the item of a list: of a view its body, with all that it has in one state or another."""
+    view: Node = each.get("view", {})
+    layers: Node = view.get("bodyByState", {})
+    return each.get("do", functools.reduce(merge, layers.values(), view.get("body")))
+
+
 def flat(node: Json, at: str = "") -> dict[str, str]:
     """Return what a template shows: JSON pointer → expression or literal as text."""
     if isinstance(node, Mapping):
         special = next((key for key in node if key in SPECIAL - {"$spread"}), None)
         if special == "$each":
-            return {f"{at}/*{pointer}": text for pointer, text in flat(node.get("do")).items()}
+            return {f"{at}/*{pointer}": text for pointer, text in flat(_item(node)).items()}
         if special == "$either":
             return flat(node["$either"][0] if node["$either"] else None, at)
         if special is not None:  # JSON inside a string, or a literal that must be equal
