@@ -44,6 +44,24 @@ def noted(compiler: Compiler) -> list[str]:
         ("$either: []", ['1: "$either" takes a list of templates']),
         ("$either: {a: 1}", ['1: "$either" takes a list of templates']),
         ("$either: [1, {$json: $jop}]", ['1: there is no root "$jop"; did you mean "job"?']),
+        (
+            "{error: $job.error|omit}",
+            [
+                '1: "$job.error|omit" is no JSON value; write one of its parts: $job.error.name, $job.error.code, '
+                "$job.error.message, $job.error.http, $job.error.headers"
+            ],
+        ),
+        (
+            "a {$job.outputs}",
+            ['1: "$job.outputs" is no JSON value; write one of its parts: $job.outputs.count, $job.outputs.0.…'],
+        ),
+        (
+            "$job",
+            [
+                '1: "$job" is no JSON value; write one of its parts: $job.id, $job.state, $job.status, $job.model, '
+                "$job.input, …"
+            ],
+        ),
         ("{a: 1, $spread: text}", ['1: "$spread" takes one expression']),
         ("{a: 1, $spread: 'a {$job.id}'}", ['1: "$spread" takes one expression']),
     ]

@@ -9,7 +9,15 @@ from typing import Any
 
 from understudy.contract.codecs import dump_json
 from understudy.contract.conditions import Condition, parse_condition
-from understudy.contract.expressions import ROOTS, Expression, ExpressionError, Place, parse_expression, parse_place
+from understudy.contract.expressions import (
+    ROOTS,
+    Expression,
+    ExpressionError,
+    Place,
+    parse_expression,
+    parse_place,
+    parts_of,
+)
 from understudy.contract.items import Item
 from understudy.contract.loader import Document
 from understudy.contract.templates import (
@@ -102,7 +110,7 @@ def _compile_special(special: str, node: dict[str, Json], at: Path, report: Repo
 
 
 def _compile_each(node: dict[str, Json], at: Path, report: Report, items: Items | None) -> Template:
-    source = _compile_text(str(node["$each"]), (*at, "$each"), report)
+    source = _compile_text(str(node["$each"]), (*at, "$each"), report, whole=True)
     name = source.expression.path[-1] if isinstance(source, Leaf) and source.expression.path else str(node["$each"])[1:]
     variable, item = name.removesuffix("s"), node.get("do")
     if not isinstance(source, Leaf) or variable not in ROOTS or not name.endswith("s") or not {"do", "view"} & {*node}:
@@ -123,12 +131,12 @@ def _compile_each(node: dict[str, Json], at: Path, report: Report, items: Items 
     return Each(source, variable, compile_template(item, (*at, "do"), report, items))
 
 
-def _compile_text(text: str, at: Path, report: Report) -> Template:
+def _compile_text(text: str, at: Path, report: Report, *, whole: bool = False) -> Template:
     if text.startswith("$$"):
         return Literal(text[1:])
     try:
         if text.startswith("$"):
-            expression = parse_expression(text)
+            expression = parse_expression(text) if whole else _parse_value(text)
             return Leaf(expression, any(codec.name == "omit" for codec in expression.codecs))
         return compile_text(text)
     except ExpressionError as error:
@@ -145,7 +153,17 @@ def compile_text(text: str) -> Text | Literal:
     pieces = _EMBEDDED.split(text)
     if len(pieces) == 1:
         return Literal(text)
-    return Text(tuple(parse_expression(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece))
+    return Text(tuple(_parse_value(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece))
+
+
+def _parse_value(text: str) -> Expression:
+    """Compile an expression that stands for a JSON value: a record or a list of records is none."""
+    expression = parse_expression(text)
+    parts = parts_of(expression)
+    if parts:
+        shown = ", ".join(parts[:5]) + (", …" if len(parts) > 5 else "")
+        raise ExpressionError(f'"{text}" is no JSON value; write one of its parts: {shown}')
+    return expression
 
 
 class Compiler:

@@ -255,6 +255,15 @@ def _check_names(root: str, path: tuple[str, ...]) -> None:
         valid, parent = valid[known], f"{parent}.{name}"
 
 
+def parts_of(expression: Expression) -> list[str]:
+    """Return the parts of what an expression stands for, where that has parts and is no JSON value; else none."""
+    names: Names | None = ROOTS[expression.root]
+    for name in expression.path:
+        names = names and names["0" if index_of(name) is not None else name]
+    whole = ".".join((expression.root, *expression.path))
+    return [f"${whole}.{name}{'.…' if inner else ''}" for name, inner in (names or {}).items()]
+
+
 Place = tuple["Expression | Json", ...]
 
 
