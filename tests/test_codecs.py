@@ -230,6 +230,12 @@ def test_what_cannot_be_sent_on_is_not_json(text: str | bytes):
         parse_json(text)
 
 
+def test_what_json_has_not_is_a_codec_error() -> None:
+    """Bytes where JSON is written are told like anything that a codec cannot take."""
+    with pytest.raises(CodecError, match="a JSON value in the place of bytes"):
+        dump_json({"picture": b"x"})
+
+
 def test_nesting_up_to_the_limit_is_json():
     """Brackets do not count when they are text, nor when they stand side by side."""
     values: list[Any] = [nested(MAX_NESTING), "[" * 500, [[]] * 500]

@@ -188,8 +188,16 @@ def test_a_cancel_is_compared_with_the_view_of_its_outcome(acme: Acme):
 def test_what_cannot_be_rendered_is_told(acme: Acme):
     """A template that cannot take its value is a problem of the recording that meets it."""
     acme.job["replies"]["balance"] = {"body": {"money": "$account.balance|base64"}}
-    problems = told(acme, exchange({"operation": "balance"}, {"status": 200, "body": {"money": "x"}}))
-    assert "the fake cannot make what it says here: bytes is expected (/exchanges/0)" in problems
+    (text, _) = told(acme, exchange({"operation": "balance"}, {"status": 200, "body": {"money": "x"}}))
+    assert text.startswith('recorded is 200, the fake has 500 (the error "a defect of the contract")')
+
+
+def test_a_result_that_cannot_be_made_is_told(acme: Acme):
+    """It is made when its time comes: the exchange that lets it come is the one that is told."""
+    acme.job["outputs"] = "$job.id|base64"
+    look = exchange({"operation": "look", "path": {"id": "id-0001"}}, {"status": 200, "body": {"state": "done"}})
+    problems = told(acme, exchange(MAKE, MADE), look)
+    assert "the fake cannot make what it says here: bytes is expected (/exchanges/1)" in problems
 
 
 # --- what comes by itself -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.small import BODY, small
+from tests.small import BODY, JOB, small
 from understudy.clock import VirtualClock
 from understudy.contract.catalogue import ENGINE_ERRORS
 from understudy.contract.codecs import parse_json
@@ -378,3 +378,27 @@ def test_a_request_is_noted_with_its_answer(tmp_path: Path) -> None:
     assert (entry.method, entry.path, entry.operation, entry.account) == ("POST", "/jobs", "createJob", "anonymous")
     assert (entry.status, entry.error, entry.jobs) == (201, None, tuple(fake.jobs))
     assert (json.loads(entry.request_body), json.loads(entry.reply_body)["state"]) == ({"prompt": "a"}, "queued")
+
+
+@pytest.mark.parametrize(
+    ("part", "node", "expected"),
+    [
+        ("body", {"done": '$job.progress|after("~")'}, None),
+        ("body", {"done": '$job.createdAt|after("~")'}, "text"),
+        ("body", {"picture": "$job.outputs.0.content"}, "a JSON value in the place of bytes"),
+        ("headers", {"X-By": "$job.createdAt|base64"}, "bytes"),
+    ],
+)
+def test_a_reply_that_cannot_be_made_names_its_place(
+    tmp_path: Path, part: str, node: dict[str, Any], expected: str | None
+) -> None:
+    """A template that cannot take its value is a mistake of the contract, and no traceback to whoever asks."""
+    fake = Fake("small", paths=[small(tmp_path, status={**JOB["status"], "reply": {part: node}})])
+    job_id = fake.client().post("/jobs", json={"prompt": "a"}).json()["id"]
+    fake.wait_for(job_id)
+    reply = fake.client().get(f"/jobs/{job_id}")
+    assert reply.status_code == (500 if expected else 200)
+    if expected:
+        what = f"x-jobs.job.status.reply asks for what cannot be made: {expected} is expected."
+        assert (reply.json()["title"], reply.json()["detail"].startswith(what)) == ("a defect of the contract", True)
+        assert (fake.journal.exchanges[-1].error, fake.journal.exchanges[-1].jobs) == (reply.json()["title"], (job_id,))

@@ -23,6 +23,15 @@ RULES = {
 }
 
 
+def test_a_refusal_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A rule that asks for what there is not is answered for by the stand-in itself, with the name of the rule."""
+    rules = {"odd": [{"http": 400, "body": {"of": '$url|after("/jobs")|seconds'}}]}
+    job_type = load_contract(small(tmp_path, errors=rules) / "contracts/small").job_type
+    reply = refusal(Answered("odd"), "createJob", job_type, {"url": "/jobs"}, "http")
+    assert (reply.status, reply.operation, reply.error) == (500, "createJob", "odd")
+    assert "x-jobs.job.errors.odd asks for what cannot be made: a number is expected" in reply.body.decode()
+
+
 @pytest.mark.parametrize("job", [None, Job(id="j")], ids=["no job", "job"])
 @pytest.mark.parametrize(("name", "status"), [("invalid", 422), ("tooLarge", 413), ("odd", 500)])
 def test_a_refusal_says_all_that_is_known(tmp_path: Path, name: str, status: int, job: Job | None) -> None:

@@ -78,6 +78,12 @@ def test_stories_without_a_status_are_played(acme: Acme):
 def test_a_story_that_cannot_be_rendered_is_told(acme: Acme):
     """A template that cannot take its value is a problem of each story that meets it."""
     acme.job["create"][0]["reply"]["body"]["by"] = "$now|base64"
+    assert 'the create is answered with "a defect of the contract", not with a job' in acme.problems()
+
+
+def test_a_result_that_cannot_be_made_is_told(acme: Acme):
+    """It is made when its time comes, and not for a request: so the story itself ends there."""
+    acme.job["outputs"] = "$job.id|base64"
     assert acme.problems().count("the fake cannot make what it says here: bytes is expected") >= 1
 
 

@@ -25,7 +25,7 @@ from understudy.plan import Plan
 from understudy.scenario import Scenario
 from understudy.stage import Stage
 from understudy.store import Account, Play, Plays
-from understudy.wire import MAX_BODY_BYTES, Answered, Reply, Request, RequestView
+from understudy.wire import MAX_BODY_BYTES, Answered, Reply, Request, RequestView, defect
 
 
 @dataclass(slots=True)
@@ -85,8 +85,12 @@ class Call:
 
     def reply(self, view: View, state: State | None, ids: tuple[str, ...] = (), **scope: Any) -> Reply:
         """Render a view as the reply."""
-        rendered = view.render({**self.scope, **scope}, state)
-        return Reply.of(rendered, operation=self.operation.id, jobs=ids)
+        try:
+            rendered = view.render({**self.scope, **scope}, state)
+            return Reply.of(rendered, operation=self.operation.id, jobs=ids)
+        except CodecError as error:
+            place = f"x-jobs.{self.job_type.name}.{view.name}"
+            return defect(place, str(error), operation=self.operation.id, jobs=ids)
 
 
 def _sent(expression: Expression, scope: dict[str, Any]) -> Json:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from understudy.contract.catalogue import Transport
+from understudy.contract.codecs import CodecError
 from understudy.contract.model import JobType
-from understudy.wire import Answered, Reply, problem
+from understudy.wire import Answered, Reply, defect, problem
 
 # What the engine answers where a contract has no rule: the HTTP status, by named error.
 _PLAIN_STATUS = {
@@ -45,8 +46,11 @@ def refusal(
     more: dict[str, Any] = {"operation": operation, "error": answered.name, "jobs": (job.id,) if job else ()}
     if rule is None:
         return _without_rule(answered, scope, more)
-    rendered = rule.render(scope, transport)
-    return Reply.of_json(rendered.status, [*rendered.headers, *answered.headers], rendered.body, **more)
+    try:
+        rendered = rule.render(scope, transport)
+        return Reply.of_json(rendered.status, [*rendered.headers, *answered.headers], rendered.body, **more)
+    except CodecError as error:
+        return defect(f"x-jobs.{job_type.name}.errors.{rule.name}", str(error), **more)
 
 
 def _without_rule(answered: Answered, scope: dict[str, Any], more: dict[str, Any]) -> Reply:

@@ -7,7 +7,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -280,3 +280,9 @@ def problem(status: int, title: str, detail: str, **more: Json) -> Reply:
 def encoded(name: str, value: str) -> tuple[bytes, bytes]:
     """Return a header as bytes; what it cannot hold becomes a blank."""
     return name.lower().encode(), _CONTROLS.sub(" ", value).encode("latin-1", "replace")
+
+
+def defect(place: str, expected: str, **more: Any) -> Reply:
+    """Return the stand-in's own answer where the contract asks for what cannot be made; `more` is of the Reply."""
+    detail = f"{place} asks for what cannot be made: {expected} is expected. `understudy check` says where it stands."
+    return replace(problem(500, "a defect of the contract", detail), **more)

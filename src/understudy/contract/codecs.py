@@ -45,7 +45,11 @@ class Codec:
 
 
 def dump_json(value: Json) -> str:
-    """Return compact JSON text, as every reply, callback and frame is written."""
+    """Return compact JSON text, as every reply, callback and frame is written.
+
+    Raises:
+        CodecError: There is something in it that JSON has not, such as bytes.
+    """
     try:
         return orjson.dumps(value, option=_JSON_ALONE).decode()
     except TypeError:
@@ -53,7 +57,7 @@ def dump_json(value: Json) -> str:
 
 
 def encode_json(value: Json) -> bytes:
-    """Return compact JSON in UTF-8."""
+    """Return compact JSON in UTF-8; it raises what `dump_json` does."""
     try:
         # a copy: whatever orjson makes holds 4 KB for as long as it lives
         return bytes(memoryview(orjson.dumps(value, option=_JSON_ALONE)))
@@ -85,10 +89,14 @@ def _finite(text: str) -> float:
     return number
 
 
+def _no_json(value: Any) -> Json:
+    raise CodecError(f"a JSON value in the place of {type(value).__name__}")
+
+
 # orjson is some ten times as fast, and refuses what it cannot write: integers of more than 64 bits, half characters,
 # and with these options what is no JSON value.
 _JSON_ALONE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_no_json)
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
