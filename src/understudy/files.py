@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from understudy.clock import Clock
 from understudy.contract.expressions import Scope
 from understudy.contract.model import Assets, JobType
-from understudy.contract.templates import Text
 from understudy.contract.views import View
 from understudy.lifecycle import Job
 from understudy.media import draw
-from understudy.store import Play, Plays
+from understudy.store import Address, Play, Plays
 
 #: Bytes of uploads that are kept; the oldest go first.
 MAX_UPLOADED_BYTES = 64 * 1024 * 1024
@@ -71,11 +71,8 @@ class Files:
         self._clock = clock
         self._uploads: OrderedDict[str, tuple[UploadedFile, JobType, float | None]] = OrderedDict()
         self._uploaded_bytes = 0
-        self._results = [
-            (path_of(assets.url), job_type, assets)
-            for job_type in job_types.values()
-            if (assets := job_type.assets) is not None
-        ]
+        kinds = [job_type.assets for job_type in job_types.values() if job_type.assets is not None]
+        self._queries = {query_names(assets) for assets in kinds}
 
     def keep(self, path: str, file: UploadedFile, job_type: JobType, lifetime_seconds: float | None) -> None:
         """Keep an upload under the path of its URL; one of the same path is replaced."""
@@ -99,17 +96,14 @@ class Files:
             file, job_type, until = upload
             expired = until is not None and self._clock.now() > until
             return Found(b"" if expired else file.content, file.media_type, expired, job_type)
-        for text, job_type, assets in self._results:
-            values = {name: unquote(value) for name, value in (text.match(path) or {}).items()}
-            play = self._plays.get(values.get("$job.id", ""))
-            if play is None or play.job_type is not job_type:
-                continue
-            pictures = {str(index): picture for index, picture in enumerate(play.pictures)}
-            picture = pictures.get(values.get("$output.index", "0"))
-            if picture is not None:
-                expired = self._clock.now() > _good_until(play, assets, query)
+        for names in self._queries:
+            address = _address(path, query, names)
+            play = self._plays.serving(address)
+            if play is not None and play.job_type.assets is not None:
+                assets, picture = play.job_type.assets, play.pictures[play.addresses.index(address)]
+                content = b"" if (expired := self._clock.now() > _good_until(play, assets, query)) else draw(picture)
                 account = play.account.name if assets.needs_key else ""
-                return Found(b"" if expired else draw(picture), picture.media_type, expired, job_type, account, play)
+                return Found(content, picture.media_type, expired, play.job_type, account, play)
         return None
 
     def clear(self) -> None:
@@ -135,12 +129,24 @@ def _good_until(play: Play, assets: Assets, query: Mapping[str, str]) -> float:
     return float("inf") if lifetime is None else (play.job.ended_at or 0) + lifetime
 
 
-def path_of(url: Text) -> Text:
-    """Return the template of a URL's path."""
-    first, *rest = url.parts
-    return Text((below_host(str(first)), *rest))
+def query_names(assets: Assets) -> tuple[str, ...]:
+    """Return the query parameters that the links of result files have: what else a request has tells no file."""
+    _, _, query = str(assets.url.render({})).partition("?")
+    return tuple(name for name, _ in parse_qsl(query, keep_blank_values=True))
+
+
+def address_of(url: str, assets: Assets) -> Address:
+    """Return the address of a result file under the link that was issued for it."""
+    path, _, query = below_host(url).partition("#")[0].partition("?")
+    return _address(path, dict(parse_qsl(query, keep_blank_values=True)), query_names(assets))
+
+
+def _address(path: str, query: Mapping[str, str], names: Iterable[str]) -> Address:
+    return unquote(path), *(query.get(name, "") for name in names)
 
 
 def below_host(url: str) -> str:
     """Return what follows the host in a URL: the path, the query and all."""
-    return "/" + [*url.split("/", 3), ""][3]
+    _, _, rest = url.partition("//")
+    below = rest[len(re.split("[/?#]", rest, maxsplit=1)[0]) :]
+    return below if below.startswith("/") else f"/{below}"

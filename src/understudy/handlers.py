@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from understudy.bodies import Part
 from understudy.call import Backstage, Call, checked
@@ -12,7 +12,7 @@ from understudy.contract.conditions import same
 from understudy.contract.expressions import first_value
 from understudy.contract.validation import Violation
 from understudy.creates import create
-from understudy.files import EXPIRES, UploadedFile, below_host, shown
+from understudy.files import EXPIRES, UploadedFile, below_host, query_names, shown
 from understudy.lifecycle import Job, Json
 from understudy.media import draw, picture
 from understudy.mint import mint
@@ -159,7 +159,9 @@ def renew(back: Backstage, call: Call) -> Outcome:
     if not url.startswith(home.removesuffix(below_host(home)) + "/"):
         message = "it is no link to a result of this provider"
         raise Answered("invalid", violation=Violation("body", "url", "/url", "format", None, url, message))
-    fresh = f"{url.partition('?')[0]}?{EXPIRES}={int(back.clock.now() + assets.renew.lifetime_seconds)}"
+    path, _, query = url.partition("?")
+    own = [(name, value) for name, value in parse_qsl(query) if name in query_names(assets)]
+    fresh = f"{path}?{urlencode([*own, (EXPIRES, int(back.clock.now() + assets.renew.lifetime_seconds))])}"
     return call.reply(assets.renew.reply, None, asset={"url": fresh})
 
 

@@ -21,7 +21,7 @@ from understudy.contract.expressions import first_value
 from understudy.contract.frames import Events
 from understudy.contract.model import Callback
 from understudy.faults.fault import Shipment
-from understudy.files import below_host
+from understudy.files import address_of, below_host
 from understudy.journal import Attempt, Journal, Transition
 from understudy.lifecycle import JobError, Json, Output, State, Step
 from understudy.mint import mint
@@ -144,15 +144,17 @@ class Stage:
         subject = job if given == job.input else replace(job, input=given)
         picture = self._behaviour.pictures.of(subject)
         play.pictures = (picture,) * self._behaviour.pictures.count_of(subject)
-        outputs = []
+        outputs, addresses = [], []
         for index, drawn in enumerate(play.pictures):
             about = (None, index, drawn.media_type, drawn.extension, drawn.width, drawn.height)
             output = Output(None, *about)
             if assets is not None:
                 url = assets.url.render({"job": job, "output": output})
+                addresses.append(address_of(url, assets))
                 output = Output(moved(url, play.asset_url), *about)
             outputs.append(output)
         job.outputs = tuple(outputs)
+        self._plays.issue(play, addresses)
         result = play.job_type.result
         if result is not None and result.minted is not None:
             job.result_id = mint(result.minted, random.Random(job.id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from understudy.callback import Notice
@@ -29,6 +29,10 @@ MAX_JOBS = 10_000
 
 #: Keys of creates that are remembered of an account; the oldest go first.
 MAX_KEYS = 1_000
+
+
+#: What tells a result file from all others: the path of its link, unquoted, and what its query has.
+Address = tuple[str, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -96,6 +100,7 @@ class Play:
         server_url: The external URL that it was made under.
         asset_url: The external URL that its files are served from.
         pictures: What its result files look like.
+        addresses: Where they are, in the same order; empty where they have no links.
         notices: Callbacks that wait to be sent, the one under way first.
         greeted: Whether the receiver has answered a challenge, or anything at all.
         due: The clock's entry for the next step.
@@ -119,6 +124,7 @@ class Play:
     reads: int = 0
     told: Reply | None = None
     pictures: tuple[Picture, ...] = ()
+    addresses: tuple[Address, ...] = ()
     notices: list[Notice] = field(default_factory=list)
     greeted: bool = False
     due: Entry | None = None
@@ -202,6 +208,7 @@ class Plays(Mapping[str, Play]):
         self._max = max_jobs
         self._by_id: dict[str, Play] = {}
         self._ended: dict[str, None] = {}
+        self._serving: dict[Address, Play] = {}
         self._added = 0
 
     def add(self, play: Play) -> None:
@@ -218,6 +225,15 @@ class Plays(Mapping[str, Play]):
             return next((play for play in self._by_id.values() if play.job.result_id == named), None)
         return self._by_id.get(named)
 
+    def issue(self, play: Play, addresses: Iterable[Address]) -> None:
+        """Note where the result files of a job are, for as long as it is remembered."""
+        play.addresses = tuple(addresses)
+        self._serving.update((address, play) for address in play.addresses)
+
+    def serving(self, address: Address) -> Play | None:
+        """Return the job that has a result file at an address."""
+        return self._serving.get(address)
+
     def ended(self, play: Play) -> None:
         """Note that a job is terminal, so that it may be forgotten."""
         if self._by_id.get(play.job.id) is play:  # or it was forgotten meanwhile
@@ -227,6 +243,8 @@ class Plays(Mapping[str, Play]):
         """Forget a job, whatever was still to come of it."""
         del self._by_id[play.job.id]
         self._ended.pop(play.job.id, None)
+        for address in play.addresses:
+            self._serving.pop(address, None)
         if not play.job.terminal:
             play.account.active -= 1
             if play.due is not None:
