@@ -50,6 +50,22 @@ def test_files_that_nobody_gets_are_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("assets", "count", "text"),
+    [
+        ({"url": "https://files.small.test/{$job.id}"}, 2, "two files of a job have the same link: $output.index has"),
+        ({"url": "https://files.small.test/{$output.index}"}, 2, "the files of two jobs have the same link: $job.id"),
+        ({"url": "https://files.small.test/{$job.id}", "lifetimeSeconds": 0}, 1, "a client cannot have the file of a"),
+    ],
+)
+def test_a_file_that_cannot_be_told_or_fetched_is_a_problem(
+    tmp_path: Path, assets: dict[str, Any], count: int, text: str
+) -> None:
+    """Each file of each job has a link of its own, which a client can follow once it has the result."""
+    (found,) = problems(tmp_path, assets=assets, behaviour={"pictures": {"count": count}})
+    assert found.startswith(text)
+
+
 def test_a_create_that_takes_nothing_known_is_let_be(tmp_path: Path) -> None:
     """What a body has to be may not be told by the document: then there is nothing to walk with."""
     schema = {

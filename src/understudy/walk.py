@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,11 +16,13 @@ from understudy.contract.validation import BARE, Outline
 from understudy.errors import ClockExhausted, Problem, Refused, UnderstudyError
 from understudy.exchange import Answer, Command, Send, Sleep
 from understudy.fake import API_KEY
+from understudy.files import address_of
 from understudy.flows import Flows
-from understudy.lifecycle import TERMINAL, Job, Json, State
+from understudy.lifecycle import TERMINAL, Job, Json, Output, State
 from understudy.probes import operation_node, resolved, sample_bodies, sample_parameters
 from understudy.provider import Provider
 from understudy.reach import host_of
+from understudy.store import Play
 from understudy.wire import Reply, Request, RequestView, Wait
 
 T = TypeVar("T")
@@ -192,7 +194,23 @@ class _Walk:
             return [
                 f"a client gets {len(found)} of the {len(files)} files that were made: the rest has no link, nor bytes"
             ]
-        return []
+        return [*self._unfetched(found), *self._shared(made[0])] if found and made else []
+
+    def _unfetched(self, found: Sequence[Output]) -> Iterator[str]:
+        try:
+            self._carried(self._flows.download(found[0]))
+        except UnderstudyError as error:
+            yield f"a client cannot have the file of a result: {_told(error)}"
+
+    def _shared(self, play: Play) -> Iterator[str]:
+        """Yield what is wrong where the link of one file is that of another, too."""
+        assets = self.contract.job_type.assets
+        if len(set(play.addresses)) < len(play.addresses):
+            yield "two files of a job have the same link: $output.index has to be in the url of the assets"
+        if assets is not None and play.addresses:
+            scope = {"job": replace(play.job, id=f"{play.job.id}0"), "output": play.job.outputs[0]}
+            if address_of(assets.url.render(scope), assets) in play.addresses:
+                yield "the files of two jobs have the same link: $job.id has to be in the url of the assets"
 
     def _carried(self, flow: Generator[Command, Any, T]) -> T:
         """Carry what a client asks to the fake, and back, in virtual time."""
