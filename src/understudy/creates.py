@@ -12,7 +12,7 @@ from understudy.contract.validation import Violation
 from understudy.files import shown
 from understudy.ledger import cost_of
 from understudy.lifecycle import Job, State
-from understudy.mint import mint
+from understudy.mint import new_id
 from understudy.plan import Plan, with_outcome
 from understudy.repeats import once
 from understudy.store import Play
@@ -78,7 +78,7 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
     beside = group.claims if given is call.view.body else frozenset()
     model, callback_url = call.value(group.model), call.value(group.callback_url)
     return Job(
-        id=mint(call.job_type.id, back.random),
+        id=new_id(call.job_type, back.random, call.view),
         model=model if isinstance(model, str) else None,
         input={key: value for key, value in plain(given).items() if key not in beside}
         if isinstance(given, dict)
@@ -92,6 +92,7 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
         refunded=False,
         data_removed=False,
         operation=call.operation.id,
+        parameters=call.view.path,
     )
 
 

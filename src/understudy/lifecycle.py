@@ -123,6 +123,7 @@ class Job:
         poll_after_seconds: How long it wants to wait before it is asked for this job again.
         operation: The operation that made it.
         links: Part of `x-jobs` → the URL at which the provider wants to be asked about it, where it says so.
+        parameters: The parameters in the path of the request that made it, which only the fake knows.
     """
 
     id: str
@@ -151,6 +152,7 @@ class Job:
     poll_after_seconds: float | None = None
     operation: str | None = field(default=None, repr=False)
     links: Mapping[str, str] | None = field(default=None, repr=False)
+    parameters: Mapping[str, str] | None = field(default=None, repr=False)
 
     @property
     def terminal(self) -> bool:

@@ -7,6 +7,10 @@ import random
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
+
+from understudy.contract.model import JobType
+from understudy.contract.templates import Text
 
 _PIECE = re.compile(r"\{(hex|digits|base32):(\d{1,3})\}|\{(uuid)\}")
 
@@ -18,9 +22,15 @@ _MINT: dict[str, Callable[[random.Random, int], str]] = {
 }
 
 
-def wrong_pieces(pattern: str) -> list[str]:
-    """Return what stands in braces in a pattern and is no kind of id."""
+def wrong_pieces(id: Text) -> list[str]:
+    """Return what stands in braces in the pattern of an id and is no kind of it."""
+    pattern = "".join(part for part in id.parts if isinstance(part, str))
     return re.findall(r"\{[^{}]*\}", _PIECE.sub("", pattern))
+
+
+def new_id(job_type: JobType, source: random.Random, request: Any) -> str:
+    """Return a new id of a job, with what the contract puts there from the request, as expressions see it."""
+    return mint(job_type.id.render({"request": request}), source)
 
 
 def mint(pattern: str, source: random.Random) -> str:

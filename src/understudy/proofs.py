@@ -20,7 +20,7 @@ from understudy.contract.validation import SchemaCheck
 from understudy.contract.views import View, facts_of, prefixes, rendered_headers
 from understudy.errors import Problem
 from understudy.lifecycle import TERMINAL, Job, JobError, Json, Output, State
-from understudy.mint import mint
+from understudy.mint import mint, new_id
 from understudy.probes import (
     MADE,
     TOLD,
@@ -105,7 +105,7 @@ class Proof:
         scope = {"request": self._request}
         model, given = first_value(group.model, scope), first_value(group.input, scope)
         job = Job(
-            id=mint(job_type.id, random.Random(0)),
+            id=new_id(job_type, random.Random(0), self._request),
             state=state,
             status=words.shown(state) if words.by_state.get(state) else job_type.words.shown(state),
             model=model if isinstance(model, str) else None,

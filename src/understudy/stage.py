@@ -24,7 +24,7 @@ from understudy.faults.fault import Shipment
 from understudy.files import address_of, below_host
 from understudy.journal import Attempt, Journal, Transition
 from understudy.lifecycle import JobError, Json, Output, State, Step
-from understudy.mint import mint
+from understudy.mint import mint, new_id
 from understudy.reach import NOT_SENT, shown_url
 from understudy.store import Play, Plays
 from understudy.trouble import Trouble
@@ -228,7 +228,9 @@ class Stage:
             "request": play.request,
         }
         if strange:
-            notice = replace(notice, job=replace(notice.job, id=mint(play.job_type.id, random.Random(notice.id))))
+            notice = replace(
+                notice, job=replace(notice.job, id=new_id(play.job_type, random.Random(notice.id), play.request))
+            )
         made = replace(compose(callback, notice, attempt=attempt, scope=scope), url=self._address(play, callback) or "")
         if callback.handshake is None or play.greeted:
             return made

@@ -174,7 +174,7 @@ class _Walk:
             if isinstance(error, Refused) and error.name == "invalid":
                 return []  # `unmade` says why, or what was made up for it is nothing that it takes
             return [f"a client cannot have a job of {self._operation.id}: {_told(error)}"]
-        return self._lacking(job)
+        return self._lacking(job, flows)
 
     def listed(self, state: State) -> Job | None:
         """Return what a list tells a client of a job in a state; None where it has none, or none could be made."""
@@ -186,7 +186,7 @@ class _Walk:
             return None  # which has been told before
         return next(iter(self._carried(flows.page(flows.walk()))), None)
 
-    def _lacking(self, job: Job) -> list[str]:
+    def _lacking(self, job: Job, flows: Flows) -> list[str]:
         made = list(self._provider.plays.values())
         files = made[0].job.outputs if made and self.contract.job_type.outputs is not None else ()
         found = [output for output in job.outputs if output.url or output.content]
@@ -194,11 +194,11 @@ class _Walk:
             return [
                 f"a client gets {len(found)} of the {len(files)} files that were made: the rest has no link, nor bytes"
             ]
-        return [*self._unfetched(found), *self._shared(made[0])] if found and made else []
+        return [*self._unfetched(found, flows), *self._shared(made[0])] if found and made else []
 
-    def _unfetched(self, found: Sequence[Output]) -> Iterator[str]:
+    def _unfetched(self, found: Sequence[Output], flows: Flows) -> Iterator[str]:
         try:
-            self._carried(self._flows.download(found[0]))
+            self._carried(flows.download(found[0]))
         except UnderstudyError as error:
             yield f"a client cannot have the file of a result: {_told(error)}"
 

@@ -13,6 +13,7 @@ from understudy.contract.closed import check_closed
 from understudy.contract.compiler import At, Compiler
 from understudy.contract.expressions import Expression
 from understudy.contract.frames import Events, compile_events
+from understudy.contract.ids import compile_id
 from understudy.contract.loader import Document, load
 from understudy.contract.model import (
     Assets,
@@ -108,10 +109,9 @@ class _JobTypeBuilder(Compiler):
         self._node = node
         self._words = self.words(node["states"], (*at, "states"))
         self._success = self.condition(node.get("successCriteria"), (*at, "successCriteria"))
-        *places, self._id_pattern = node["id"] if isinstance(node["id"], list) else [node["id"]]
-        self._chosen_id = tuple(self.expression(place, (*at, "id", index)) for index, place in enumerate(places))
-        if self._id_pattern.startswith("$"):
-            self.problem((*at, "id"), f'the last is a pattern to mint ids by, and "{self._id_pattern}" is none')
+        names = [name for group in node["create"] for name in group["operations"]]
+        creates = [openapi.operations[name] for name in names if name in openapi.operations]
+        self._chosen_id, self._id = compile_id(self, node["id"], (*at, "id"), creates)
 
     def build(self, name: str) -> JobType:
         node, at = self._node, self._at
@@ -121,7 +121,7 @@ class _JobTypeBuilder(Compiler):
         outputs = None if "outputs" not in node else self.template(node["outputs"], (*at, "outputs"))
         return JobType(
             name=name,
-            id=self._id_pattern,
+            id=self._id,
             chosen_id=self._chosen_id,
             words=self._words,
             success=self._success,

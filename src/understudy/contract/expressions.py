@@ -52,6 +52,7 @@ ROOTS: dict[str, Names | None] = {
     "job": {
         **_members(Job),
         "input": None,
+        "parameters": None,
         "error": _members(JobError),
         "outputs": {"count": {}, "0": _members(Output)},
     },

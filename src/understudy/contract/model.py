@@ -256,7 +256,7 @@ class JobType(NamedTuple):
     """One kind of job: an entry of `x-jobs`."""
 
     name: str
-    id: str
+    id: Text
     chosen_id: tuple[Expression, ...]
     words: Words
     success: Condition | None

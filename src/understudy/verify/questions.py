@@ -20,7 +20,7 @@ from understudy.errors import UsageError
 from understudy.exchange import Draft
 from understudy.fake import API_KEY
 from understudy.lifecycle import Json
-from understudy.mint import mint
+from understudy.mint import new_id
 from understudy.probes import operation_node, request_to, resolved, sample, sample_body, sample_parameters
 from understudy.reach import host_of
 from understudy.verify.twin import Twin
@@ -204,7 +204,7 @@ def taken_by(contract: Contract, operation: Operation) -> dict[str, Json]:
     kind = contract.job_type_of(operation.id)
     for part in kind.about_a_job.values():
         if part.operation == operation.id:
-            given = put(given, part.id, mint(kind.id, random.Random(f"nobody has this id of {operation.id}")))
+            given = put(given, part.id, new_id(kind, random.Random(f"nobody has this id of {operation.id}"), None))
     for entry in kind.model_operations:
         if entry.operation == operation.id and entry.model is not None and kind.models:
             given = put(given, entry.model, next(iter(kind.models)))
