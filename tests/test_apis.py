@@ -303,3 +303,15 @@ def test_a_key_can_be_anywhere(name: str) -> None:
         assert bare.request(operation.method, path, json=body).status_code == 401
         with fake.client() as http:
             assert http.request(operation.method, path, json=body).status_code in (200, 202)
+
+
+def test_a_list_tells_each_operation_by_what_is_in_it():
+    """A client that lists operations finds each in its own state, with its files or its error."""
+    with fake_of("longrunning") as fake, Client(fake.contract, api_key="key", http=fake.client()) as client:
+        for state in (State.SUCCEEDED, State.FAILED, State.CANCELLED):
+            fake.next_job(state=state)
+            submit(client, "longrunning")
+        client.cancel(submit(client, "longrunning"))
+        found = list(client.jobs())
+        assert [job.state for job in found] == [State.SUCCEEDED, State.FAILED, State.CANCELLED, State.CANCELLED]
+        assert [len(job.outputs) for job in found] == [1, 0, 0, 0]

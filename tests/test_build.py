@@ -132,7 +132,12 @@ def test_everything_of_a_kind_of_job_is_compiled():
     """Each part of `x-jobs` is in the data that fake and client read."""
     compiled = contract({"job": WHOLE})
     job = compiled.job_type
-    assert (job.name, job.id.render({}), job.words.unknown, job.words.shown(State.RUNNING)) == ("job", "job_{hex:8}", "failed", 1)
+    assert (job.name, job.id.render({}), job.words.unknown, job.words.shown(State.RUNNING)) == (
+        "job",
+        "job_{hex:8}",
+        "failed",
+        1,
+    )
 
     (create,) = job.creates
     assert (create.operations, create.late) == (("make",), True)

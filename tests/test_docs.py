@@ -127,3 +127,13 @@ def test_yaml_in_the_format_document_is_yaml(piece: str) -> None:
     lines = [line for line in piece.splitlines() if not line.startswith("when:")]
 
     assert yaml.safe_load("\n".join(lines)) is not None
+
+
+def test_the_whole_example_of_another_manner_is_a_contract() -> None:
+    """It is that of a small contract which other tests play."""
+    text = (ROOT / "docs" / "other-manners.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    contract = load_contract(ROOT / "tests" / "apis" / "contracts" / "longrunning")
+    job = contract.document.data["x-jobs"]["operation"]
+    parts = yaml.safe_load(shown)
+    assert parts == {key: job[key] for key in parts}

@@ -32,7 +32,7 @@ def test_a_client_must_get_id_state_and_result_back(acme: Acme):
     body["why"] = "it failed"
     texts = shown(acme)
     assert "a client cannot get the id of a job that is queued from this" in texts
-    assert "a client cannot get the state of a job that is running from this" in texts
+    assert "a client cannot get the state of a job that is succeeded from this" in texts
     assert "a client cannot get the result of a job that is succeeded from this" in texts
     assert "a client cannot get the error message of a job that is failed from this" in texts
 
@@ -78,10 +78,11 @@ def test_a_view_that_a_client_cannot_read_is_told(acme: Acme):
 
 
 def test_a_word_must_tell_its_state(acme: Acme):
-    """A word that two states share tells neither in an event or a status."""
-    acme.job["states"]["running"] = ["waiting"]
-    lines = {problem.line for problem in acme.check().problems if "the state of a job that is running" in problem.text}
-    assert len(lines) == 2
+    """A word that two states share tells neither in an event, a callback or a status."""
+    acme.job["states"]["succeeded"] = ["working"]
+    found = acme.check().problems
+    lines = {problem.line for problem in found if "the state of a job that is succeeded" in problem.text}
+    assert len(lines) == 3
 
 
 def test_success_and_error_must_not_be_mistaken(acme: Acme):

@@ -38,6 +38,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 #: The states that nothing follows.
 TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
+#: The states in which whoever waits asks again.
+ACTIVE = frozenset(State) - TERMINAL
+
 
 def worded(state: State, status: Json) -> str:
     """Return a state with the provider's own word for it, where there is one."""
