@@ -88,7 +88,7 @@ def test_the_behaviour_file_says_it_all(contract: Contract, tmp_path: Path) -> N
         ("timeline: []", "1: "),
         ("timeline:\n- {status: workin}", '2: no state has the word "workin"; did you mean "working"?'),
         ("timeline:\n- {state: runing}", '2: "state" cannot be "runing"; did you mean "running"?'),
-        ("timeline:\n- {seconds: 1}", '2: "0" lacks "state"'),
+        ("timeline:\n- {seconds: 1}", '2: an item of "timeline" lacks "state"'),
         ("timeline:\n- {state: queued, reads: 1, seconds: 1}", '2: "seconds" cannot stand beside the other keys'),
         ("timeline:\n- {state: queued}\n- {state: failed}", '2: only the last step may lack "seconds" or "reads"'),
         ("timeline:\n- {state: queued, seconds: 1}", "2: the last step lasts for ever"),

@@ -158,7 +158,7 @@ def test_everything_of_a_kind_of_job_is_compiled():
     assert (job.status.operation, job.status.invisible_error, job.status.invisible_seconds) == ("look", "notFound", 10)
     assert (job.status.poll, job.status.give_up_seconds) == ((Pace(30, 3), Pace(None, 10)), 900)
     assert job.cancel is not None
-    assert job.cancel.states == {State.QUEUED}
+    assert job.cancel.states == {State.QUEUED: ()}
     assert (job.cancel.reply.http[None], job.cancel.refused.http[None], job.cancel.refund) == (200, 409, 0)
     assert job.listing is not None
     assert [one.otherwise for one in job.listing.filters] == [("waiting", 1), None]
@@ -306,10 +306,14 @@ def test_what_a_part_does_not_say_is_the_usual():
         ("error: notFound", "error: notfound", 'no error "notfound"; did you mean "notFound"?'),
         ("expired: gone", "expired: gnoe", 'no error "gnoe"; did you mean "gone"?'),
         ("failed: [broken]", "faild: [broken]", 'unknown key "faild"; did you mean "failed"?'),
-        ("from: [queued]", "from: [queud]", '"0" cannot be "queud"; did you mean "queued"?'),
+        (
+            "from: [queued]",
+            "from: [queud]",
+            'an item of "from" cannot be "queud": it is no state, and no word of one; did',
+        ),
         ("{running: [{event", "{runing: [{event", 'unknown key "runing"; did you mean "running"?'),
         ("trigger: {succeeded", "trigger: {suceeded", 'unknown key "suceeded"; did you mean "succeeded"?'),
-        ("end: [succeeded]", "end: [succeded]", '"0" cannot be "succeded"; did you mean "succeeded"?'),
+        ("end: [succeeded]", "end: [succeded]", 'an item of "end" cannot be "succeded"; did you mean "succeeded"?'),
         ("model: $request.body", "model: $requst.body", 'no root "$requst"; did you mean "request"?'),
         ("claims: [$request", "claims: [$requets", 'no root "$requets"; did you mean "request"?'),
         ("state: $job.status", "state: $job.staus", '"$job" has no "staus"; did you mean "status"?'),

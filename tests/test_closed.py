@@ -76,7 +76,11 @@ def test_every_unknown_key_is_named():
         (f"description: [{'x' * 50}]", "scenario", f'1: "description" must be string, not ["{"x" * 37}…'),
         ("description: a\nnth: 0", "scenario", '2: "nth": 0 is less than the minimum of 1'),
         ("description: a\nnth: -" + "9" * 250, "scenario", '2: "nth": minimum'),
-        (JOBS + "  errorTransports: [htp]", "x-jobs", '5: "0" cannot be "htp"; did you mean "http"?'),
+        (
+            JOBS + "  errorTransports: [htp]",
+            "x-jobs",
+            '5: an item of "errorTransports" cannot be "htp"; did you mean "http"?',
+        ),
         (
             """
             source: {document: a, section: b, date: 2025-12-01, mark: documented}
@@ -101,8 +105,8 @@ def test_a_part_of_a_document_is_checked_in_its_place():
         False,
         [
             '6: unknown key "sates"; did you mean "states"?',
-            '8: "0" lacks "operations"',
-            '8: "0" lacks "reply"',
+            '8: an item of "create" lacks "operations"',
+            '8: an item of "create" lacks "reply"',
         ],
     )
 

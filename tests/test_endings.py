@@ -62,6 +62,43 @@ def test_what_is_at_work_is_removed_only_where_it_can_be(tmp_path: Path) -> None
     assert [entry.state for entry in fake.journal.transitions] == ["queued"]
 
 
+@pytest.mark.parametrize(
+    ("works", "taken"),
+    [
+        (["pending"], [False, True, False]),
+        (["pending", "staged"], [True, True, False]),
+        (["queued", "pending"], [True, True, False]),
+        (["pending", 2], [False, True, True]),
+    ],
+)
+def test_what_works_may_depend_on_the_word_of_a_state(tmp_path: Path, works: list[Any], taken: list[bool]) -> None:
+    """A state may have several words, and only under one of them a job can still be stopped."""
+    states = {"queued": ["staged", {"word": "pending"}], "running": [2], "succeeded": ["done"], "cancelled": ["off"]}
+    timeline = [{"status": "staged", "seconds": 1}, {"status": "pending", "seconds": 1}, {"state": "running"}]
+    cancel = {**JOB["cancel"], "from": works, "refused": BUSY}
+    root = small(tmp_path, states=states, cancel=cancel, behaviour={"timeline": timeline})
+    found = []
+    for seconds in range(3):
+        with Fake("small", paths=[root]) as fake:
+            job = made(fake)
+            fake.clock.advance(seconds + 0.5)
+            found.append(fake.client().delete(f"/jobs/{job}").status_code == 200)
+            assert (fake.jobs[job].state is State.CANCELLED) == found[-1]
+    assert found == taken
+
+
+def test_a_word_where_a_state_belongs_is_told_with_its_state(acme: Acme) -> None:
+    """Callbacks and streams go by normal states; the provider's own word for one is nearly right."""
+    acme.job["states"]["succeeded"] = [{"word": "done"}]
+    acme.job["events"]["end"] = ["done"]
+    acme.job["callback"]["trigger"] = ["broken", "brokne"]
+    assert sorted(acme.problems()) == [
+        'an item of "end" cannot be "done", which is a word of succeeded: write succeeded',
+        'an item of "trigger" cannot be "broken", which is a word of failed: write failed',
+        'an item of "trigger" cannot be "brokne"; there is: cancelled, expired, failed, queued, running, succeeded',
+    ]
+
+
 def test_the_stream_of_a_job_ends_with_it(tmp_path: Path) -> None:
     """Who listens to one job hears of its end when it is removed, and who listens to all goes on listening."""
     parameters = PATHS["/jobs/{id}"]["parameters"]

@@ -70,7 +70,7 @@ def end(back: Backstage, call: Call) -> Outcome:
     kind = call.job_type
     ways = kind.endings(call.operation.id)
     play, job = _play_of(back, call)
-    way = next((way for way in ways if job.state in way.states), None)
+    way = next((way for way in ways if way.takes(job)), None)
     if way is not None and way is kind.cancel and not job.terminal:
         back.stage.cancel(play)
     view = ways[0].refused if way is None else way.reply

@@ -311,7 +311,7 @@ class Player:
         views = [found for name, found in views_of(job_type) if name == operation]
         ways = job_type.endings(operation)
         if ways and job is not None:
-            views = [next((way.reply for way in ways if before[job.id].state in way.states), ways[0].refused)]
+            views = [next((way.reply for way in ways if way.takes(before[job.id])), ways[0].refused)]
         if not views:
             return _Source()
         state = job.state if job is not None and part in ("create", "status", "cancel", "delete") else None

@@ -13,8 +13,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from understudy.contract.endings import Ending
 from understudy.contract.expressions import placed
-from understudy.contract.model import Ending, Result, Status
+from understudy.contract.model import Result, Status
 from understudy.contract.templates import ReadError
 from understudy.contract.views import View
 from understudy.errors import (

@@ -11,6 +11,7 @@ from understudy.contract.callbacks import compile_callback
 from understudy.contract.catalogue import ENGINE_ERRORS, Catalogue, ErrorRule
 from understudy.contract.closed import check_closed
 from understudy.contract.compiler import At, Compiler
+from understudy.contract.endings import Ending, compile_from
 from understudy.contract.expressions import Expression
 from understudy.contract.frames import Events, compile_events
 from understudy.contract.ids import compile_id
@@ -19,7 +20,6 @@ from understudy.contract.model import (
     Assets,
     Contract,
     Create,
-    Ending,
     Failure,
     Filter,
     Idempotency,
@@ -260,7 +260,7 @@ class _JobTypeBuilder(Compiler):
             operation=self._operation(node["operation"], (*at, "operation")),
             id=self.place(node["id"], (*at, "id")),
             link=self._link(node, at),
-            states=frozenset(State(state) for state in node["from"]),
+            states=compile_from(self, node["from"], (*at, "from"), self._words),
             reply=reply,
             refused=self._view(node["refused"], (*at, "refused")) if "refused" in node else reply,
             refund=self.share(node),

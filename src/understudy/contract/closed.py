@@ -12,7 +12,7 @@ from understudy.contract.codecs import dump_json
 from understudy.contract.loader import Document
 from understudy.contract.validation import compile_schema
 from understudy.errors import nearest, suggestion
-from understudy.lifecycle import Json
+from understudy.lifecycle import Json, State
 
 
 @functools.cache
@@ -52,7 +52,7 @@ def check_closed(document: Document, schema_name: str, at: tuple[str, ...] = ())
         usable = False
         # the misspelt key is most likely the missing one: one problem, not two
         if not (error.kind.name == "required" and tuple(error.instance_path) in misspelt):
-            document.problem(place, _text(error, place))
+            document.problem(place, _text(error, place, _meant(value, error)))
     return usable
 
 
@@ -64,15 +64,18 @@ def _allowed(schema: Json, path: Iterable[str | int]) -> list[str]:
     return list(node.get("properties", ()))
 
 
-def _text(error: Any, place: tuple[str | int, ...]) -> str:
+def _text(error: Any, place: tuple[str | int, ...], meant: str | None) -> str:
     details = error.kind.as_dict()
-    name = f'"{place[-1]}"' if place else "the file"
+    key = next((part for part in reversed(place) if isinstance(part, str)), None)
+    name = "the file" if key is None else f'"{key}"' if key == place[-1] else f'an item of "{key}"'
     match error.kind.name:
         case "required":
             return f'{name} lacks "{details["property"]}"'
         case "type":
             expected = " or ".join(details["types"])
             return f"{name} must be {expected}, not {_shown(error.instance)}"
+        case "enum" if meant is not None:
+            return f"{name} cannot be {_shown(error.instance)}, which is a word of {meant}: write {meant}"
         case "enum":
             options = [str(option) for option in details["options"]]
             return f"{name} cannot be {_shown(error.instance)}; {suggestion(str(error.instance), options)}"
@@ -80,6 +83,19 @@ def _text(error: Any, place: tuple[str | int, ...]) -> str:
             return f"{name} cannot stand beside the other keys here"
         case _:
             return f"{name}: {error.message if len(error.message) < 200 else error.kind.name}"
+
+
+def _meant(value: Json, error: Any) -> str | None:
+    """Return the state that is meant where a word of the provider's stands in its place."""
+    if error.kind.name != "enum" or State.QUEUED not in error.kind.as_dict()["options"]:
+        return None
+    job = value[error.instance_path[0]]
+    states = job.get("states") if isinstance(job, dict) else None
+    for state, words in states.items() if isinstance(states, dict) else ():
+        for word in words if isinstance(words, list) else ():
+            if error.instance == (word.get("word") if isinstance(word, dict) else word):
+                return str(state)
+    return None
 
 
 def _shown(value: Json) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from understudy.contract.catalogue import Catalogue
 from understudy.contract.conditions import Condition
+from understudy.contract.endings import Ending
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.frames import Events
 from understudy.contract.loader import Document
@@ -90,18 +91,6 @@ class Result(NamedTuple):
     link: Template | None
     minted: str | None
     reply: View
-
-
-class Ending(NamedTuple):
-    """The operation that stops a job, or removes it, where it is in one of some states; `refund` is as a failure's."""
-
-    operation: str
-    id: Place
-    link: Template | None
-    states: frozenset[State]
-    reply: View
-    refused: View
-    refund: float
 
 
 class Filter(NamedTuple):

@@ -21,7 +21,6 @@ from understudy.lifecycle import Json
 Path = tuple[str | int, ...]
 Reading = dict[Path, Json]
 
-
 #: The keys that make an object a template node of its own.
 SPECIAL = frozenset({"$match", "$json", "$spread", "$each", "$either"})
 

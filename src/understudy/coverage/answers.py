@@ -55,7 +55,7 @@ class _Answers:
         elif kind.endings(id):
             for way in kind.endings(id):
                 yield from self._of(way.reply, [state for state in self._named if state in way.states])
-            working = frozenset().union(*(way.states for way in kind.endings(id)))
+            working = frozenset[State]().union(*(way.states for way in kind.endings(id)))
             yield from self._of(kind.endings(id)[0].refused, [state for state in self._named if state not in working])
         elif part := next((part for part in (kind.status, kind.result) if part and part.operation == id), None):
             yield from self._of(part.reply, self._named)

@@ -81,7 +81,7 @@ class _Items:
             yield Item("transitions", walk(before, state), self._story(own) or self._walk(before, state))
         for kind in self._contract.job_types.values():
             if kind.cancel is not None:
-                for state in (state for state in named if state in kind.cancel.states - TERMINAL):
+                for state in (state for state in named if state in kind.cancel.states.keys() - TERMINAL):
                     code = f"{self._fake}.next_job(state=State.{state.name})  # then {kind.cancel.operation}"
                     yield Item("transitions", walk(state, State.CANCELLED), code)
             if kind.retention.expires:
