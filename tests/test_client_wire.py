@@ -66,8 +66,8 @@ def test_a_file_is_followed_to_where_it_is(kind: Any) -> None:
 @pytest.mark.parametrize(
     ("first", "text"),
     [
-        ({"status_code": 404}, "the result file could not be fetched\n  got: HTTP 404"),
-        ({"status_code": 302}, "the result file could not be fetched\n  got: HTTP 302"),
+        ({"status_code": 404}, "the result file could not be fetched from https://a.test/1\n  got: HTTP 404"),
+        ({"status_code": 302}, "the result file could not be fetched from https://a.test/1\n  got: HTTP 302"),
         ({"status_code": 302, "headers": {"location": "https://a.test/1"}}, "it was moved 10 times and again"),
         ({"status_code": 302, "headers": {"location": "ftp://a.test/1"}}, "UnsupportedProtocol"),
         ({"status_code": 302, "headers": {"location": "http://[a"}}, "Invalid IPv6 URL"),
@@ -81,6 +81,18 @@ def test_a_file_that_cannot_be_fetched_is_told(kind: Any, first: Node, text: str
     with pytest.raises(UnreadableReply) as caught:
         scripted(kind, files_at(hosts, [])).download(Output(url="https://a.test/1"))
     assert text in str(caught.value)
+
+
+def test_the_error_of_a_file_shows_its_link_and_no_secret(kind: Any) -> None:
+    """Whoever reads it sees where the file should have been; keys are put into queries, and a link may be anything."""
+    client = scripted(kind, lambda request: httpx.Response(404))
+    for link, shown in (
+        ("https://me:pass@a.test/of/b.png?signature=s", "from https://a.test/of/b.png\n"),
+        ("https://a.test/of/" + "b" * 500, "from https://a.test/of/" + "b" * 182 + "\n"),
+    ):
+        with pytest.raises(UnreadableReply) as caught:
+            client.download(Output(url=link))
+        assert shown in str(caught.value)
 
 
 def test_a_file_that_is_too_large_is_not_read(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:

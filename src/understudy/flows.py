@@ -11,11 +11,15 @@ from understudy.exchange import REQUEST_TIMEOUT_SECONDS, Answer, Command, Draft,
 from understudy.keyring import KeyRing
 from understudy.lifecycle import Job, Output
 from understudy.lists import Lists
+from understudy.reach import shown_url
 from understudy.submits import Submits
 from understudy.waits import Waits
 
 #: A link to a result file that leads on more often is not followed.
 MAX_REDIRECTS = 10
+
+# So much of a link is shown, which need not be the URL of a page.
+_SHOWN_CHARACTERS = 200
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -62,8 +66,10 @@ class Flows(Submits, Waits, Lists, KeyRing):
             return output.content
         if output.url is None:
             raise UsageError("this result has neither a link nor content")
-        url, what = output.url, "the result file could not be fetched"
+        url = output.url
         for _ in range(MAX_REDIRECTS + 1):
+            shown = self._writer.without_key(shown_url(url))[:_SHOWN_CHARACTERS]
+            what = f"the result file could not be fetched from {shown}"
             try:
                 answer: Answer = yield self._writer.fetch(url)
                 if answer.status in _REDIRECTS and "location" in answer.headers:
