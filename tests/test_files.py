@@ -125,6 +125,27 @@ def test_a_file_is_where_its_link_says(tmp_path: Path, url: str) -> None:
         assert http.get(str(links[64][0].url)).status_code == 404
 
 
+@pytest.mark.parametrize("query", ["", "?alt=media&of={$job.id}"])
+def test_a_renewed_link_leads_to_the_same_file(tmp_path: Path, query: str) -> None:
+    """What tells a file from others stays in a fresh link, and only its end is another, however often it is renewed."""
+    body = {"content": {"application/json": {"schema": {"type": "object"}}}}
+    renewal = {
+        "operation": "renew",
+        "url": "$request.body#/url",
+        "lifetimeSeconds": 60,
+        "reply": {"body": "$asset.url"},
+    }
+    assets = {"url": f"https://files.small.test/{{$job.id}}{query}", "lifetimeSeconds": 10, "renew": renewal}
+    paths = {"/links": {"post": {"operationId": "renew", "requestBody": body}}}
+    fake, link = finished(small(tmp_path, paths=paths, assets=assets))
+    for _ in range(3):
+        fake.clock.advance(70)
+        assert fake.client().get(link).status_code == 403
+        link = fake.client().post("/links", json={"url": link}).json()
+        assert fake.client().get(link).status_code == 200
+        assert link.count("expires=") == 1
+
+
 def test_the_links_of_a_forgotten_job_lead_nowhere(tmp_path: Path) -> None:
     """What is remembered of a file goes with its job."""
     fake, link = finished(small(tmp_path))
