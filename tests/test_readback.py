@@ -45,7 +45,7 @@ def test_two_active_states_may_share_a_word(tmp_path: Path) -> None:
     listing = {"operation": "listJobs", "reply": {"body": {"$each": "$jobs", "view": VIEW}}}
     found = report(ending(tmp_path, WORDS, list=listing))
     assert [problem.text for problem in found.problems] == []
-    assert "a client takes a job that is running for queued, and waits for it as well" in str(found.notes)
+    assert "a client takes a job that is running for queued by this, and waits for either" in str(found.notes)
     recording = {
         "source": {"document": "its page", "mark": "documented"},
         "exchanges": [

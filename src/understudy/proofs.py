@@ -174,7 +174,9 @@ class Proof:
                 wanted = {"id": id, "state": state, "result": result, "error message": result, "id of the result": told}
                 for what in (what for what, wants in wanted.items() if wants and what in lacks):
                     if what == "state" and {one, read.state} <= ACTIVE:
-                        self._note(at, f"a client takes a job that is {one} for {read.state}, and waits for it as well")
+                        self._note(
+                            at, f"a client takes a job that is {one} for {read.state} by this, and waits for either"
+                        )
                         continue
                     why = f": {mistaken(read, view.words)}" if what == "state" else ""
                     self._problem(at, f"a client cannot get the {what} of a job that is {one} from this{why}")

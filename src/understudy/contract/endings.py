@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from understudy.contract.codecs import dump_json
+from understudy.contract.codecs import as_text, dump_json
 from understudy.contract.compiler import At, Compiler
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Place
@@ -53,9 +53,9 @@ def compile_from(compiler: Compiler, node: list[Json], at: At, words: Words) -> 
         if word in set(State):
             continue
         if state is None:
-            known = [entry.word for entries in words.by_state.values() for entry in entries if entry.spoken]
+            known = {as_text(entry.word) for entries in words.by_state.values() for entry in entries if entry.spoken}
             what = f'an item of "from" cannot be {dump_json(word)}: it is no state, and no word of one'
-            compiler.problem((*at, index), f"{what}; {suggestion(str(word), [*State, *map(str, known)])}")
+            compiler.problem((*at, index), f"{what}; {suggestion(as_text(word), {*State, *known})}")
         elif found.get(state) != ():
             found[state] = (*found.get(state, ()), word)
     return found
