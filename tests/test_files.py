@@ -152,6 +152,7 @@ def test_the_links_of_a_forgotten_job_lead_nowhere(tmp_path: Path) -> None:
     (play,) = fake.provider.plays.values()
     assert fake.provider.plays.serving(play.addresses[0]) is play
     fake.provider.plays.forget(play)
+    fake.provider.plays.issue(play, play.addresses)
     assert fake.provider.plays.serving(play.addresses[0]) is None
     assert fake.client().get(link).status_code == 404
 

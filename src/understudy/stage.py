@@ -228,9 +228,8 @@ class Stage:
             "request": play.request,
         }
         if strange:
-            notice = replace(
-                notice, job=replace(notice.job, id=new_id(play.job_type, random.Random(notice.id), play.request))
-            )
+            another = new_id(play.job_type, random.Random(notice.id), play.request)
+            notice = replace(notice, job=replace(notice.job, id=another))
         made = replace(compose(callback, notice, attempt=attempt, scope=scope), url=self._address(play, callback) or "")
         if callback.handshake is None or play.greeted:
             return made

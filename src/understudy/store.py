@@ -228,7 +228,8 @@ class Plays(Mapping[str, Play]):
     def issue(self, play: Play, addresses: Iterable[Address]) -> None:
         """Note where the result files of a job are, for as long as it is remembered."""
         play.addresses = tuple(addresses)
-        self._serving.update((address, play) for address in play.addresses)
+        if self._by_id.get(play.job.id) is play:  # or it was forgotten meanwhile
+            self._serving.update((address, play) for address in play.addresses)
 
     def serving(self, address: Address) -> Play | None:
         """Return the job that has a result file at an address."""
