@@ -1,73 +1,118 @@
-"""The pytest plugin: what it adds to a run whose tests do not use it, with bytecode kept and without.
+"""The pytest plugin: what it adds to a run whose tests do not use it, and what a fixture costs those that do.
 
 It is measured as it is installed from a wheel, since pytest rewrites the assertions of all modules of what is installed
-so. Both are run in turn, all other plugins left out; the difference is taken pair by pair, and its median is what
-counts. Run it with `make bench`.
+so. All other plugins are left out.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
-from startup import ENVIRONMENT, shown
+from benchmarks.figures import Found, Scale, Series, differences, in_turn
+from benchmarks.programs import ENVIRONMENT, ROOT
 
-PAIRS = 31
-ROOT = Path(__file__).parents[1]
 HEAVY = ("httpx", "starlette", "uvicorn", "yaml", "jsonschema_rs", "hypothesis", "rich")
 OTHERS = [f"-pno:{entry.name}" for entry in entry_points(group="pytest11") if entry.name != "understudy"]
 # In this order: what the one has kept, the other would read.
 BYTECODE: dict[str, dict[str, str]] = {"not written": {"PYTHONDONTWRITEBYTECODE": "1"}, "kept": {}}
 
-# Says what of the heavy modules was imported.
+#: Says on its last line what heavy modules were imported, and how many milliseconds each test took around its call.
 CONFTEST = f"""
-import sys
+import json, sys, time
+import pytest
 
-def pytest_report_collectionfinish():
-    return "heavy: " + (", ".join(name for name in {HEAVY!r} if name in sys.modules) or "none")
+took = []
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    began = time.perf_counter()
+    yield
+    took.append([item.name, (time.perf_counter() - began) * 1000])
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    began = time.perf_counter()
+    yield
+    took[-1][1] += (time.perf_counter() - began) * 1000
+
+def pytest_unconfigure():
+    print()
+    print(json.dumps({{"heavy": [name for name in {HEAVY!r} if name in sys.modules], "took": took}}))
+"""
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(50))
+def test_without(number):
+    pass
+
+@pytest.mark.parametrize("number", range(51))
+def test_with(number, kie):
+    pass
 """
 
 
-def install(folder: Path) -> None:
-    """Install the project into a folder, from a wheel."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
-    subprocess.run([*pip, str(folder), str(ROOT)], check=True)
+def unused(scale: Scale) -> Found:
+    """`pytest --collect-only` with the plugin, less the same without, with bytecode kept and without."""
+    found: Found = {}
+    with _tests("def test_nothing():\n    pass\n") as (folder, environment):
+        for title, variables in BYTECODE.items():
+            run = partial(_run, folder, {**environment, **variables}, "--collect-only")
+            sides = partial(_milliseconds, run), partial(_milliseconds, run, "-pno:understudy")
+            found[title] = differences("with the plugin", "without", in_turn(scale.rounds(21), *sides), "ms")
+        found["heavy"] = Series([len(run()["heavy"])])
+    return found
 
 
-def collect(folder: Path, environment: dict[str, str], *options: str) -> tuple[float, str]:
-    """Have pytest collect the tests of a folder; return how many milliseconds it takes, and what it says."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-pno:cacheprovider", *OTHERS, *options]
-    began = time.perf_counter()
-    ran = subprocess.run(command, check=True, cwd=folder, env=environment, capture_output=True, text=True)
-    return (time.perf_counter() - began) * 1000, ran.stdout
+def fixture(scale: Scale) -> Found:
+    """Setting a fixture up and tearing it down: the first of a run, and the others, less what a test takes without."""
+    first, further = [], []
+    with _tests(TESTS) as (folder, environment):
+        _run(folder, environment)  # which leaves bytecode behind
+        for _ in range(scale.rounds(7)):
+            took: list[tuple[str, float]] = _run(folder, environment)["took"]
+            without = sorted(milliseconds for name, milliseconds in took if name.startswith("test_without"))
+            first_one, *others = [milliseconds for name, milliseconds in took if name.startswith("test_with[")]
+            middle = without[len(without) // 2]
+            first.append(first_one - middle)
+            further.append(sorted(others)[len(others) // 2] - middle)
+    return {"first": Series(first), "further": Series(further)}
 
 
-def main() -> None:
-    """Print the figures."""
-    print(f"pytest --collect-only, {PAIRS} pairs, median (least to most), {os.cpu_count()} CPUs\n")
+@contextmanager
+def _tests(text: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Write a test file and install the project beside it; yield the folder, and the variables that pytest needs."""
     with tempfile.TemporaryDirectory() as name:
         folder, installed = Path(name, "tests"), Path(name, "installed")
-        install(installed)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
+        subprocess.run([*pip, str(installed), str(ROOT)], check=True)
         folder.mkdir()
         (folder / "conftest.py").write_text(CONFTEST)
-        (folder / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
-        for title, variables in BYTECODE.items():
-            environment = {**ENVIRONMENT, **variables, "PYTHONPATH": str(installed)}
-            ours, bare = list[float](), list[float]()
-            said = collect(folder, environment)[1]
-            for _ in range(PAIRS):
-                ours.append(collect(folder, environment)[0])
-                bare.append(collect(folder, environment, "-pno:understudy")[0])
-            added = [first - second for first, second in zip(ours, bare, strict=True)]
-            heavy = next(line for line in said.splitlines() if line.startswith("heavy: "))
-            print(f"bytecode {title:12}  with the plugin {shown(ours)} ms, without {shown(bare)} ms")
-            print(f"  added                {shown(added)} ms   (under 30), {heavy}")
+        (folder / "test_it.py").write_text(text)
+        kept = {key: value for key, value in ENVIRONMENT.items() if not key.startswith(("COV", "PYTEST"))}
+        yield folder, {**kept, "PYTHONPATH": str(installed)}
 
 
-if __name__ == "__main__":
-    main()
+def _run(folder: Path, environment: dict[str, str], *options: str) -> Any:
+    """Run pytest in a folder; return what its last line says."""
+    command = [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", *OTHERS, *options]
+    ran = subprocess.run(command, check=True, cwd=folder, env=environment, capture_output=True, text=True)
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def _milliseconds(run: Any, *options: str) -> float:
+    """Return how long it takes."""
+    began = time.perf_counter()
+    run(*options)
+    return (time.perf_counter() - began) * 1000
