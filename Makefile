@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 TOOLS := @redocly/cli@2 har-schema@2 jsdom@26 mermaid@11
+PEERS := wiremock@3 mockserver-node@8 @stoplight/prism-cli@5 @copilotkit/aimock@1
 
-.PHONY: demo test lint types cov fmt serve bench soak nightly mutation clean ruff layers sizes tools
+.PHONY: demo test lint types cov fmt serve bench bench-quick base soak nightly mutation clean ruff layers sizes tools
 .DEFAULT_GOAL := test
 # The steps of a word run in the order in which they are named, with -j too.
 .NOTPARALLEL:
@@ -72,10 +73,35 @@ tools: .tools/installed
 serve: $(STAMP)
 	@$(BIN)/understudy serve $(PROVIDERS)
 
-bench: $(STAMP)
-	@$(BIN)/python benchmarks/startup.py
-	@$(BIN)/python benchmarks/plugin.py
-	@$(BIN)/python benchmarks/lifecycle.py
+# Everything, in a quarter of an hour, into docs/performance.md; or make bench ROWS="core transport", into .bench/.
+bench: $(STAMP) .tools-bench/installed base
+	@$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS),--out docs)
+
+# A look at the same in two minutes, into .bench/.
+bench-quick: $(STAMP) .tools-bench/installed base
+	@$(BIN)/python -m benchmarks --quick $(if $(ROWS),--rows $(ROWS))
+
+# What is measured beside us, as it is released. What a machine lacks is left out, and its rows say so.
+.tools-bench/installed: Makefile $(STAMP)
+	$(say) "bench: .tools-bench"
+	@mkdir -p .tools-bench
+	@[ "$$(id -u)" != 0 ] || { command -v java && command -v npm; } >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq default-jre-headless nodejs npm >/dev/null; }
+	@command -v java >/dev/null || echo "java is missing: WireMock and MockServer are left out"
+	@command -v npm >/dev/null || echo "npm is missing: WireMock, MockServer, Prism and aimock are left out"
+	@! command -v npm >/dev/null || npm install --silent --no-audit --no-fund --no-save --prefix .tools-bench $(PEERS)
+	@$(BIN)/python -m pip freeze --exclude-editable >.tools-bench/constraints.txt
+	@$(PYTHON) -m venv .tools-bench/base
+	@$(PYTHON) -m venv .tools-bench/limit
+	@.tools-bench/limit/bin/pip install --quiet -c .tools-bench/constraints.txt starlette uvicorn uvloop httptools orjson
+	@touch $@
+
+# The project as a user has it who asks for no extra, with the same versions of what it needs.
+base: $(STAMP) .tools-bench/installed
+	@rm -rf .tools-bench/dist
+	@$(BIN)/python -m build --wheel --no-isolation --outdir .tools-bench/dist >/dev/null
+	@.tools-bench/base/bin/pip install --quiet -c .tools-bench/constraints.txt .tools-bench/dist/*.whl
+	@.tools-bench/base/bin/pip install --quiet --force-reinstall --no-deps .tools-bench/dist/*.whl
 
 # Ten minutes of load, or make soak SECONDS=60.
 soak: $(STAMP)
@@ -94,6 +120,6 @@ mutation: $(STAMP)
 	@$(BIN)/python benchmarks/mutation.py $(MODULES)
 
 clean:
-	rm -rf $(VENV) .tools dist htmlcov understudy-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
-		.pytest_cache .ruff_cache
+	rm -rf $(VENV) .tools .tools-bench .bench dist htmlcov understudy-demo .coverage .coverage.* .hypothesis \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -exec rm -rf {} +
