@@ -1,4 +1,4 @@
-"""A stateful property test whose rules make and poll jobs, against one whose only rule does nothing."""
+"""A stateful property test whose rules make and poll jobs, against one whose rules do nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ STEPS = 50
 
 
 class Trivial(RuleBasedStateMachine):
-    """Does nothing."""
+    """Has the same rules, which do nothing."""
 
     steps = 0
+    jobs = Bundle("jobs")
 
-    @rule()
-    def nothing(self) -> None:
+    @rule(target=jobs)
+    def create(self) -> str:
+        """Count."""
+        type(self).steps += 1
+        return played.TASK_ID
+
+    @rule(job=jobs)
+    def poll(self, job: str) -> None:
         """Count."""
         type(self).steps += 1
 

@@ -160,7 +160,7 @@ entries = st.lists(
         jobs=st.lists(texts).map(tuple),
         request_body=bodies,
         reply_body=bodies,
-        query=st.sampled_from(["", "a=b", "a=%20&b"]),
+        parameters=st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=5)), max_size=2),
     )
     | st.builds(
         Attempt,

@@ -131,7 +131,7 @@ def test_a_fault_strikes_from_the_nth_request_on_and_so_many_times() -> None:
     fake.fault("error", nth=2, times=2)
     codes = [create(http, "")().json()["code"] for _ in range(5)]
     assert codes == [200, 500, 500, 200, 200]
-    assert not fake.provider._trouble.armed
+    assert not fake.provider._trouble.may_strike((), "create")
     fake.fault("error", times=None)
     assert [create(http, "")().json()["code"] for _ in range(3)] == [500, 500, 500]
     fake.reset()

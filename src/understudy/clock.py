@@ -38,8 +38,8 @@ class Entry:
         self.done = False
 
     def cancel(self) -> None:
-        """Make sure that the action never happens."""
-        self.done = True
+        """Make sure that the action never happens, and let go of what it would have been about."""
+        self.done, self.action = True, _nothing
 
 
 class Clock:

@@ -11,7 +11,7 @@ from understudy.contract.model import Create
 from understudy.contract.validation import Violation
 from understudy.files import shown
 from understudy.ledger import cost_of
-from understudy.lifecycle import Job, State
+from understudy.lifecycle import Job, Json, State
 from understudy.mint import new_id
 from understudy.plan import Plan, with_outcome
 from understudy.repeats import once
@@ -80,9 +80,7 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
     return Job(
         id=new_id(call.job_type, back.random, call.view),
         model=model if isinstance(model, str) else None,
-        input={key: value for key, value in plain(given).items() if key not in beside}
-        if isinstance(given, dict)
-        else {},
+        input=_without(plain(given), beside) if isinstance(given, dict) else {},
         request=plain(call.view.body),
         created_at=back.clock.now(),
         updated_at=back.clock.now(),
@@ -94,6 +92,10 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
         operation=call.operation.id,
         parameters=call.view.path,
     )
+
+
+def _without(given: dict[str, Json], keys: frozenset[str]) -> dict[str, Json]:
+    return {key: value for key, value in given.items() if key not in keys} if keys else given
 
 
 def _chosen_id(back: Backstage, call: Call) -> str | None:

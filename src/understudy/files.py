@@ -137,8 +137,9 @@ def query_names(assets: Assets) -> tuple[str, ...]:
 
 def address_of(url: str, assets: Assets) -> Address:
     """Return the address of a result file under the link that was issued for it."""
-    path, _, query = below_host(url).partition("#")[0].partition("?")
-    return _address(path, dict(parse_qsl(query, keep_blank_values=True)), query_names(assets))
+    path, mark, query = below_host(url).partition("#")[0].partition("?")
+    names = query_names(assets) if mark else ()
+    return _address(path, dict(parse_qsl(query, keep_blank_values=True)), names)
 
 
 def _address(path: str, query: Mapping[str, str], names: Iterable[str]) -> Address:

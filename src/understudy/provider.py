@@ -307,12 +307,13 @@ class Provider:
         if play is not None and not own:
             call.story = play.story
         rules = () if call.story is None else call.story.faults
-        if not (rules or self._trouble.armed):
+        if self._trouble.may_strike(rules, part):
+            job = None if play is None else play.job
+            met = call.account.met if play is None else play.met
+            scope = {**call.scope, "job": job}
+            call.faults = self._trouble.striking(rules, part, met, scope, None if job is None else job.id)
+        if not call.faults:
             return handle(self._back, call)
-        job = None if play is None else play.job
-        met = call.account.met if play is None else play.met
-        scope = {**call.scope, "job": job}
-        call.faults = self._trouble.striking(rules, part, met, scope, None if job is None else job.id)
 
         def answered() -> Outcome:
             try:

@@ -200,7 +200,7 @@ class Stage:
             return
         self._deliveries += 1
         notice = Notice(f"delivery-{self._deliveries}", replace(play.job), callback.trigger[play.job.state])
-        play.notices.append(notice)
+        play.notices = (*play.notices, notice)
         if len(play.notices) == 1:  # first in, first out: the next one waits until this one is over
             self._attempt(play, 1)
 
@@ -294,14 +294,15 @@ class Stage:
         self._next_notice(play)
 
     def _next_notice(self, play: Play) -> None:
-        del play.notices[0]
+        play.notices = play.notices[1:]
         if play.notices:
             self._attempt(play, 1)
         self._let_go(play)
 
     def _let_go(self, play: Play) -> None:
         """Forget the request that made a job when nobody is to be told of it any more."""
-        if play.job.terminal and not play.notices:
+        callback = play.job_type.callback
+        if (play.job.terminal and not play.notices) or callback is None or self._address(play, callback) is None:
             play.request = None
 
 
@@ -314,7 +315,7 @@ def frames_of(events: Events, play: Play) -> list[bytes]:
             numbered = {**scope, "event": {"name": frame.event, "number": len(play.frames) + 1}}
             own = None if frame.id is None else as_text(frame.id.render(numbered))
             made.append(sse_frame(frame.event, data, id=own, retry_seconds=frame.retry_seconds))
-            play.frames.append((own or "", made[-1]))
+            play.frames = (*play.frames, (own or "", made[-1]))
     return made
 
 

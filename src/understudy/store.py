@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from understudy.callback import Notice
@@ -106,7 +106,7 @@ class Play:
         due: The clock's entry for the next step.
         request: The request that made it, as expressions see it.
         story: The scenario that it was made under, and keeps.
-        met: How many of the requests about it each fault has met.
+        counts: How many of the requests about it each fault has met; None before the first.
         number: Which job of the stand-in it is, from 1.
         frames: The server-sent events about it so far, each with its id.
     """
@@ -125,14 +125,21 @@ class Play:
     told: Reply | None = None
     pictures: tuple[Picture, ...] = ()
     addresses: tuple[Address, ...] = ()
-    notices: list[Notice] = field(default_factory=list)
+    notices: Sequence[Notice] = ()
     greeted: bool = False
     due: Entry | None = None
     request: RequestView | None = None
     story: Scenario | None = None
-    met: Met = field(default_factory=dict)
+    counts: Met | None = None
     number: int = 0
-    frames: list[tuple[str, bytes]] = field(default_factory=list)
+    frames: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def met(self) -> Met:
+        """How many of the requests about it each fault has met."""
+        if self.counts is None:
+            self.counts = {}
+        return self.counts
 
     def kept(self, now: float) -> Job | None:
         """Return the record as far as it is still kept: whole, without data, as expired, or None where it is gone."""

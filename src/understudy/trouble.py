@@ -137,10 +137,9 @@ class Trouble:
         """Have a fault strike, whatever the scenario; requests are counted from now, whosesoever they are."""
         self._armed.append(rule)
 
-    @property
-    def armed(self) -> bool:
-        """Whether any fault waits to strike beside those of stories."""
-        return bool(self._armed)
+    def may_strike(self, rules: Sequence[FaultRule], part: str) -> bool:
+        """Say whether any fault waits to strike a part: of a story, or beside those."""
+        return any(rule.on == part for some in (rules, self._armed) for rule in some)
 
     def clear(self) -> None:
         """Forget the faults that were armed."""
