@@ -100,17 +100,13 @@ class _App:
             await asyncio.wait(self._under_way)
 
     async def _post(self, delivery: Delivery, done: Done) -> None:
-        import httpx
-
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
         try:
-            async with httpx.AsyncClient(transport=transport) as client:
-                if delivery.first is not None:
-                    answer = await _answered(client, delivery.first)
-                    if not delivery.first.met(answer.content):
-                        done(None, NOT_MET)
-                        return
-                reply = await _answered(client, delivery)
+            if delivery.first is not None:
+                answer = await self._answered(delivery.first)
+                if not delivery.first.met(answer.content):
+                    done(None, NOT_MET)
+                    return
+            reply = await self._answered(delivery)
         except TimeoutError:
             done(None, f"no answer within {delivery.timeout_seconds:g} seconds")
         except (Exception, asyncio.CancelledError) as error:  # whatever an application does is its own affair
@@ -118,16 +114,22 @@ class _App:
         else:
             done(reply.status_code, "")
 
+    async def _answered(self, delivery: Delivery) -> httpx.Response:
+        import httpx
+
+        # without a client, which would keep cookies, and takes longer to make than the callback to send
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+        request = httpx.Request("POST", delivery.url, headers=_encoded(delivery), content=delivery.body)
+        async with asyncio.timeout(delivery.timeout_seconds):
+            reply = await transport.handle_async_request(request)
+            await reply.aread()
+            return reply
+
     def close(self) -> None:
         if self._loop is not None and self._thread is not None:
             _stop(self._loop)
             self._thread.join()
             self._loop = self._thread = None
-
-
-async def _answered(client: httpx.AsyncClient, delivery: Delivery) -> httpx.Response:
-    async with asyncio.timeout(delivery.timeout_seconds):
-        return await client.post(delivery.url, headers=_encoded(delivery), content=delivery.body)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
