@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 from understudy.reach import NOT_MET, NOT_SENT, refusal, tls
@@ -19,6 +20,9 @@ MAX_IN_FLIGHT = 100
 
 #: A longer answer to a challenge is none.
 MAX_ANSWER_BYTES = 64 * 1024
+
+# So long the rest of an answer that means nothing may take before its connection is given up, in real seconds.
+_FINISH_SECONDS = 1.0
 
 Done = Callable[[int | None, str], None]
 
@@ -114,14 +118,14 @@ class Courier:
             )
         headers = list(delivery.headers)
         try:
-            # One limit for all of it: a receiver that sends a byte now and then is slow, too. And the body of an
-            # answer is not read that means nothing: it may have no end.
-            async with (
-                asyncio.timeout(delivery.timeout_seconds),
-                self._client.stream("POST", delivery.url, headers=headers, content=delivery.body) as reply,
-            ):
-                status = reply.status_code
-                answer = b"" if delivery.expected is None else await _beginning(reply)
+            async with AsyncExitStack() as open_until:
+                # one limit for all of it: a receiver that sends a byte now and then is slow, too
+                async with asyncio.timeout(delivery.timeout_seconds):
+                    stream = self._client.stream("POST", delivery.url, headers=headers, content=delivery.body)
+                    reply = await open_until.enter_async_context(stream)
+                    status = reply.status_code
+                    answer = b"" if delivery.expected is None else await _beginning(reply)
+                await _finish(reply)
             reply.stream = httpx.ByteStream(b"")  # or the two hold each other until the garbage collector comes by
             return status, "", answer
         except TimeoutError:
@@ -137,6 +141,17 @@ class Courier:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
+
+
+async def _finish(reply: httpx.Response) -> None:
+    """Read a short body, so that its connection can carry the next callback; another may have no end."""
+    import httpx
+
+    length = reply.headers.get("content-length", "")
+    if length.isdecimal() and int(length) <= MAX_ANSWER_BYTES and not reply.is_stream_consumed:
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(_FINISH_SECONDS):
+                await reply.aread()
 
 
 async def _beginning(reply: httpx.Response) -> bytes:

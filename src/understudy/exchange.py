@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from understudy.bodies import encode_body
-from understudy.contract.codecs import CodecError, as_text, parse_json
+from understudy.contract.codecs import JSON_LINES, CodecError, as_text, parse_json
 from understudy.contract.expressions import Expression, Place, placed
 from understudy.contract.loader import index_of
 from understudy.contract.model import Contract
 from understudy.contract.operations import Operation, key_headers, key_parameters, path_names
 from understudy.contract.validation import JSON
-from understudy.contract.views import JSON_LINES, View
+from understudy.contract.views import View
 from understudy.errors import UsageError, suggestion
 from understudy.lifecycle import Json
 from understudy.wire import RequestView

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
 
-from understudy.contract.codecs import dump_json, encode_json
-from understudy.contract.views import JSON_LINES, Rendered
+from understudy.contract.codecs import JSON_LINES, dump_json, encode_json
 from understudy.lifecycle import Json
+
+if TYPE_CHECKING:
+    from understudy.contract.views import Rendered  # which brings all of the compiler, and a server has to answer soon
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -19,6 +19,9 @@ import orjson
 from understudy.errors import suggestion
 from understudy.lifecycle import Json
 
+#: The media types of JSON Lines: a JSON value on each line. None of them is registered.
+JSON_LINES = frozenset({"application/jsonl", "application/x-jsonl", "application/jsonlines", "application/x-ndjson"})
+
 #: JSON and YAML that is nested deeper is refused, so that nothing here can run out of stack.
 MAX_NESTING = 100
 

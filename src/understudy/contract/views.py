@@ -71,10 +71,6 @@ class Words:
         return any(entry.word is None for words in self.by_state.values() for entry in words)
 
 
-#: The media types of JSON Lines: a JSON value on each line. None of them is registered.
-JSON_LINES = frozenset({"application/jsonl", "application/x-jsonl", "application/jsonlines", "application/x-ndjson"})
-
-
 # The status that a failure has of its own, and the headers.
 _FAILED_HTTP = parse_expression("$job.error.http")
 _FAILED_HEADERS = parse_expression("$job.error.headers")

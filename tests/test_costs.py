@@ -1,0 +1,142 @@
+"""Tests of what it costs, by what can be counted: a clock would tell a different story on every machine."""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import pstats
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from tests.live import STORIES, key
+from understudy import Fake
+from understudy.clock import VirtualClock
+from understudy.server import serve
+from understudy.wire import Reply, Request
+
+#: What is needed to play a provider, and not to say that a server is there.
+LATER = ("yaml", "jsonschema_rs", "PIL", "httpx", "httpx_sse", "understudy.contract.views", "understudy.provider")
+
+CREATE = Request(
+    "POST",
+    STORIES["kie"].create,
+    "",
+    [*key().items(), ("content-type", "application/json")],
+    httpx.Request("POST", "http://localhost", json=STORIES["kie"].body).content,
+)
+
+
+@pytest.fixture
+def fake() -> Fake:
+    """Return a fake that lives long and has money for all its jobs."""
+    return Fake("kie", balance=10**9)
+
+
+def make(fake: Fake) -> str:
+    """Make a job where no limit is near, and return its id."""
+    fake.clock.advance(1)
+    reply = fake.handle(Request(CREATE.method, CREATE.path, "", CREATE.headers, CREATE.body))
+    assert isinstance(reply, Reply)
+    assert reply.jobs
+    return reply.jobs[0]
+
+
+def calls(run: Callable[[], object]) -> float:
+    """Return how many calls of functions something takes, once it has been done before."""
+    run()
+    profile = cProfile.Profile()
+    profile.enable()
+    for _ in range(20):
+        run()
+    profile.disable()
+    return float(pstats.Stats(profile).total_calls) / 20  # type: ignore[attr-defined] # which typeshed leaves out
+
+
+def test_a_server_is_there_before_what_plays_a_provider() -> None:
+    """Neither the compiler of contracts nor what it needs is imported when a server begins to listen."""
+    code = f"import sys, understudy.server; print([name for name in {LATER!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer is called as well")
+def test_a_poll_looks_little_up(fake: Fake) -> None:
+    """A poll of a job that has not changed is answered from what was told before, with fewer than 110 calls."""
+    task_id = make(fake)
+    polls = [Request("GET", "/api/v1/jobs/recordInfo", f"taskId={task_id}", [*key().items()]) for _ in range(21)]
+
+    def poll() -> None:
+        fake.clock.advance(0.2)
+        fake.handle(polls.pop())
+
+    fake.clock.advance(60)
+    assert calls(poll) < 110
+
+
+def test_a_job_takes_little_memory(fake: Fake) -> None:
+    """A job in play holds less than 3.5 KB, its request and all."""
+    for _ in range(1_100):  # until the account keeps no more movements
+        make(fake)
+    tracemalloc.start()
+    try:
+        fake.journal.clear()
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(300):
+            make(fake)
+        fake.journal.clear()
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (held - before) / 300 < 3_500
+
+
+def test_a_cancelled_entry_holds_nothing() -> None:
+    """What was planned and is not to happen any more lets go at once, and not when it would have been due."""
+    clock, job = VirtualClock(), Fake
+    holders = len(gc.get_referrers(job))
+    entry = clock.call_at(clock.now() + 3600, partial(setattr, job, "seen", True))
+    entry.cancel()
+    assert len(gc.get_referrers(job)) == holders
+
+
+def test_callbacks_share_a_connection() -> None:
+    """All callbacks of a server to one receiver, one after another, go over one connection."""
+    told, connections = threading.Semaphore(0), set[tuple[str, int]]()
+
+    class Receiver(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            connections.add(self.client_address)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            told.release()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    try:
+        with serve("kie", clock=VirtualClock()) as server, httpx.Client(trust_env=False) as http:
+            url = f"http://127.0.0.1:{receiver.server_port}/told"
+            for _ in range(5):
+                body = {**STORIES["kie"].body, "callBackUrl": url}
+                http.post(server.url_of("kie") + STORIES["kie"].create, json=body, headers=key())
+                server.advance(60)
+                assert told.acquire(timeout=20)
+    finally:
+        receiver.shutdown()
+        receiver.server_close()
+    assert len(connections) == 1
