@@ -168,14 +168,14 @@ def plain(body: Json) -> Json:
 
 def without_files(body: Json, told: Callable[[Part], Json]) -> Json:
     """Return a decoded body with something in the place of each file; to a schema that is text."""
-
-    def shown(value: Json) -> Json:
-        return told(value) if isinstance(value, Part) else value
-
     if not isinstance(body, dict):
         return "" if isinstance(body, bytes) else body
     if not any(map(_has_file, body.values())):
         return body
+
+    def shown(value: Json) -> Json:
+        return told(value) if isinstance(value, Part) else value
+
     return {name: [*map(shown, item)] if isinstance(item, list) else shown(item) for name, item in body.items()}
 
 

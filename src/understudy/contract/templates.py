@@ -147,7 +147,7 @@ class Object:
                 value[key] = rendered
         if self.spread is not None:
             rest = self.spread.render(scope)
-            if isinstance(rest, Mapping):
+            if isinstance(rest, dict):
                 value.update((key, item) for key, item in rest.items() if key not in value)
         return value
 

@@ -242,7 +242,7 @@ class BodyCheck:
         """Return what is wrong with a decoded body."""
         if self.discriminator is None:
             return self.check.violations(body) if self.check is not None else ()
-        if not isinstance(body, Mapping):
+        if not isinstance(body, dict):
             kind = "null" if body is None else type(body).__name__
             return [Violation("body", "body", "", "type", "object", body, f"an object is expected, not {kind}")]
         name, model = self.discriminator, body.get(self.discriminator)
