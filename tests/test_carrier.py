@@ -24,6 +24,9 @@ from understudy.wire import MAX_BODY_BYTES, Reply, Request, Stream
 
 JSON = {**key(), "content-type": "application/json"}
 
+#: A request of a page of somebody else goes the way of ASGI, and one of a program is answered where it is parsed.
+BOTH_WAYS = pytest.mark.parametrize("more", [{}, {"origin": "http://localhost"}], ids=["of a program", "of a page"])
+
 
 def answers(monkeypatch: pytest.MonkeyPatch, server: LiveServer, outcome: Reply | Stream) -> None:
     monkeypatch.setattr(server.provider("kie"), "handle", lambda _: outcome)
@@ -96,9 +99,13 @@ def test_no_more_of_a_body_is_read_than_shows_its_size(live: LiveServer) -> None
     assert [exchange.error for exchange in told(live, "oxen").exchanges] == ["tooLarge"]
 
 
-def test_a_client_that_leaves_while_it_sends_is_forgotten(live: LiveServer, http: httpx.Client) -> None:
+@BOTH_WAYS
+def test_a_client_that_leaves_while_it_sends_is_forgotten(
+    live: LiveServer, http: httpx.Client, more: dict[str, str]
+) -> None:
     """A request that breaks off in its body makes nothing, and the server goes on."""
-    assert raw(live.url, b"POST /kie/api/v1/jobs/createTask HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{") == b""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {"host": "x", "content-length": "9", **more}.items())
+    assert raw(live.url, f"POST /kie/api/v1/jobs/createTask HTTP/1.1\r\n{lines}\r\n{{".encode()) == b""
     assert make(http, live.url_of("kie"), "kie")
     assert len(told(live).exchanges) == 1
 
@@ -106,8 +113,13 @@ def test_a_client_that_leaves_while_it_sends_is_forgotten(live: LiveServer, http
 # --- defects --------------------------------------------------------------------------------------------------------
 
 
+@BOTH_WAYS
 def test_a_defect_of_ours_is_no_traceback_for_clients(
-    live: LiveServer, http: httpx.Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    live: LiveServer,
+    http: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: dict[str, str],
 ) -> None:
     """An exception in the pipeline is a 500 problem for the client, and a traceback in the log, even in a quiet one."""
 
@@ -115,7 +127,7 @@ def test_a_defect_of_ours_is_no_traceback_for_clients(
         raise ZeroDivisionError("the secret of the house")
 
     monkeypatch.setattr(live.provider("kie"), "handle", broken)
-    reply = http.get(f"{live.url_of('kie')}/api/v1/chat/credit", headers=key())
+    reply = http.get(f"{live.url_of('kie')}/api/v1/chat/credit", headers={**key(), **more})
     assert reply.status_code == 500
     assert reply.headers["content-type"] == "application/problem+json"
     assert "secret" not in reply.text
@@ -149,10 +161,13 @@ def test_an_endless_reader_is_told(http: httpx.Client) -> None:
     assert "polls for ever" in replies[-1].json()["detail"]
 
 
-def test_replies_that_have_no_body(live: LiveServer, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_WAYS
+def test_replies_that_have_no_body(
+    live: LiveServer, http: httpx.Client, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
+) -> None:
     """A 204 is sent without a body and without a length."""
     answers(monkeypatch, live, Reply(204, [], b"ignored"))
-    reply = http.delete(f"{live.url_of('kie')}/api/v1/chat/credit")
+    reply = http.delete(f"{live.url_of('kie')}/api/v1/chat/credit", headers=more)
     assert (reply.status_code, reply.content) == (204, b"")
     assert "content-length" not in reply.headers
 

@@ -60,3 +60,9 @@ def test_what_is_not_loaded_has_nothing_to_forget() -> None:
     roster = roster_of("kie")
     roster.role("kie").reset()
     assert list(roster.playing()) == []
+
+
+def test_who_comes_while_a_provider_is_loaded_gets_the_same() -> None:
+    """A provider is loaded once, however many ask for it at the same time."""
+    role = roster_of("kie").role("kie")
+    assert role._loaded() is role._loaded()

@@ -124,14 +124,7 @@ def as_text(value: Json) -> str:
     Raises:
         CodecError: It is no JSON value.
     """
-    return value if isinstance(value, str) else _dump(value)
-
-
-def _dump(value: Any) -> str:
-    try:
-        return dump_json(value)
-    except (TypeError, ValueError):
-        raise CodecError("a JSON value") from None
+    return value if isinstance(value, str) else dump_json(value)
 
 
 def _as_text(value: Json) -> str:
@@ -229,7 +222,7 @@ def _same(value: Json) -> Json:
 _PLAIN = {
     codec.name: codec
     for codec in (
-        Codec("json", _dump, _read_json),
+        Codec("json", dump_json, _read_json),
         Codec("string", as_text, _read_number),
         Codec("decimal", _decimal, _read_number),
         Codec("epoch", _whole, as_number),
