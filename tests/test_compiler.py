@@ -99,6 +99,34 @@ def test_any_json_is_a_template_or_noted(node: Any):
         compiled.render({})
 
 
+MARKED = """
+x-evidence: &mark {mark: guessed, source: "no {$word} of it"}
+literal: {a: 1, x-evidence: *mark}
+matched: {$match: {b: 2, x-evidence: *mark}, x-evidence: *mark}
+spread: {$spread: $job.input, x-evidence: *mark}
+listed: [{c: $job.id, x-evidence: *mark}]
+each: {$each: $job.outputs, do: {d: $output.url, x-evidence: *mark}, x-evidence: *mark}
+text: {$json: {e: 5, x-evidence: *mark}}
+either: {$either: [{f: 6, x-evidence: *mark}, 7], x-evidence: *mark}
+"""
+
+
+def test_a_mark_in_a_template_is_not_rendered():
+    """How a part of a template is known stands in any object of it, and goes over no wire."""
+    compiler = kit(MARKED)
+    template = compiler.template(compiler._document.data, ())
+    assert noted(compiler) == []
+    assert template.render({"job": {"id": "j", "input": {"i": 1}, "outputs": [{"url": "u"}]}}) == {
+        "literal": {"a": 1},
+        "matched": {"b": 2},
+        "spread": {"i": 1},
+        "listed": [{"c": "j"}],
+        "each": [{"d": "u"}],
+        "text": '{"e":5}',
+        "either": {"f": 6},
+    }
+
+
 def test_text_is_split_at_its_expressions():
     """A string with expressions is made of fixed parts and expressions; without any it is a literal."""
     compiled = compile_text("{$job.id}/{$job.model|head(2)} {x}")
@@ -181,7 +209,7 @@ http: {default: 202, succeeded: 200, x-evidence: {}}
 headers: {X-Id: $job.id, X-No: $job.model}
 body: {code: 0, data: {id: $job.id, list: [1]}}
 bodyByState:
-  failed: {code: 1, data: {error: $job.error.message}}
+  failed: {code: 1, data: {error: $job.error.message}, x-evidence: {}}
   x-evidence: {}
 bodyWhen:
   - {when: $request.query.full == "1", body: {data: {more: true}}}

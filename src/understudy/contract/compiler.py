@@ -19,7 +19,7 @@ from understudy.contract.expressions import (
     parts_of,
 )
 from understudy.contract.items import Item
-from understudy.contract.loader import Document
+from understudy.contract.loader import Document, without_evidence
 from understudy.contract.templates import (
     SPECIAL,
     Each,
@@ -71,6 +71,7 @@ def compile_template(node: Json, at: Path, report: Report, items: Items | None =
         return List(tuple(compile_template(item, (*at, index), report, items) for index, item in enumerate(node)))
     if not isinstance(node, dict):
         return Literal(node)
+    node = {key: item for key, item in node.items() if key != "x-evidence"}  # a mark, which nobody shows
     for key in node:
         if key.startswith("$") and key not in SPECIAL:
             report((*at, key), f'there is no template node "{key}"; {suggestion(key, SPECIAL)}')
@@ -100,7 +101,7 @@ def _compile_special(special: str, node: dict[str, Json], at: Path, report: Repo
     if special == "$each":
         return _compile_each(node, at, report, items)
     if special == "$match":
-        return Match(content)
+        return Match(without_evidence(content))
     if special == "$json":
         return JsonText(compile_template(content, place, report, items))
     if not isinstance(content, list) or not content:

@@ -291,3 +291,10 @@ def pointer_parts(pointer: str) -> list[str]:
     """Split a JSON pointer (RFC 6901), with or without its `#`."""
     text = pointer.removeprefix("#")
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
+
+
+def without_evidence(node: Json) -> Json:
+    """Return a value as a provider shows it: how we know of it is nothing that it would say."""
+    if isinstance(node, dict):
+        return {key: without_evidence(item) for key, item in node.items() if key != "x-evidence"}
+    return [without_evidence(item) for item in node] if isinstance(node, list) else node

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from understudy.contract.expressions import Expression
-from understudy.contract.loader import Document, follow
+from understudy.contract.loader import Document, follow, without_evidence
 from understudy.contract.model import Create, ModelInfo
 from understudy.contract.operations import Operation, Router, Security, path_names, server_url
 from understudy.contract.validation import FORM, MULTIPART, TEXT, BodyCheck, FormField, Outline, Parameter, SchemaCheck
@@ -265,7 +265,7 @@ class OpenApi:
         for item in create.input:
             for name in (item.pointer or ()) if isinstance(item, Expression) else ():
                 node = self.resolve(node.get("properties", {}).get(name, {}))
-        shown = _without_evidence(whole)
+        shown = without_evidence(whole)
         return ModelInfo(model, shown, whole.get("title"), whole.get("description"), self._defaults(node))
 
     def _defaults(self, schema: Json, within: tuple[Json, ...] = ()) -> dict[str, Json]:
@@ -287,10 +287,3 @@ class OpenApi:
                 if "json" in media_type and "schema" in media:
                     checks[status] = self._schema(media["schema"], (*at, status))
         return checks
-
-
-def _without_evidence(node: Json) -> Json:
-    """Return a schema as a provider shows it: how we know of it is nothing that it would say."""
-    if isinstance(node, Mapping):
-        return {key: _without_evidence(item) for key, item in node.items() if key != "x-evidence"}
-    return [_without_evidence(item) for item in node] if isinstance(node, list) else node
