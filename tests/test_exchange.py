@@ -179,6 +179,19 @@ def test_text_is_shown_without_the_key() -> None:
     assert Writer(contract, "", None).without_key("no key") == "no key"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rate limit exceeded by m", "rate limit exceeded by [key]"),
+        ('"m" is no key: m', '"[key]" is no key: [key]'),
+        ("mine, am, m2, m_m", "mine, am, m2, m_m"),
+    ],
+)
+def test_a_short_key_is_no_part_of_a_word(text: str, shown: str) -> None:
+    """A key of a few letters is taken out where it is a word of its own, and leaves the other words whole."""
+    assert Writer(contract_of("kie"), "m", None).without_key(text) == shown
+
+
 def test_files_are_fetched_with_the_key_where_it_is_asked_for(tmp_path: Any) -> None:
     """A file on the hosts of a contract whose files need the key is fetched with it, and with a base URL from there."""
     keyed = {"url": "https://files.small.test/{$job.id}", "needsKey": True}

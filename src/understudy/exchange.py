@@ -20,6 +20,7 @@ from understudy.contract.validation import JSON
 from understudy.contract.views import View
 from understudy.errors import UsageError, suggestion
 from understudy.lifecycle import Json
+from understudy.reach import without_key
 from understudy.wire import RequestView
 
 #: The pause before the first repetition that nobody has asked for, in seconds; it doubles from there.
@@ -251,7 +252,7 @@ class Writer:
 
     def without_key(self, text: str) -> str:
         """Return a text of the provider's: some repeat a key that they refuse, and no error may show it."""
-        return text.replace(self._api_key, "[key]") if self._api_key else text
+        return without_key(text, self._api_key)
 
 
 def _origin(url: str) -> tuple[str, str]:

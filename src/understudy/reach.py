@@ -1,9 +1,10 @@
-"""Reach: which addresses may be called, what is shown of them, and the TLS that they are called with."""
+"""Reach: which addresses may be called, what is shown of them and of a key, and the TLS that they are called with."""
 
 from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 import ssl
 from urllib.parse import urlsplit
 
@@ -12,6 +13,9 @@ NOT_SENT = "not sent"
 
 #: The note of a delivery whose receiver did not answer the challenge before it.
 NOT_MET = f"{NOT_SENT}: the challenge was not answered"
+
+#: What is shorter may as well be a part of any word.
+SHORTEST_IN_TEXT = 6
 
 
 def refusal(url: str, allowed_hosts: frozenset[str] = frozenset()) -> str | None:
@@ -57,6 +61,13 @@ def shown_url(url: str) -> str:
     scheme, _, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if rest else scheme
+
+
+def without_key(text: str, key: str) -> str:
+    """Return a text without a key; a short one is taken out where it stands as a word of its own."""
+    if len(key) >= SHORTEST_IN_TEXT:
+        return text.replace(key, "[key]")
+    return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", text) if key else text
 
 
 @functools.cache

@@ -15,15 +15,13 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urlencode, 
 
 from understudy.contract.codecs import dump_json, parse_json
 from understudy.lifecycle import Json
+from understudy.reach import SHORTEST_IN_TEXT
 
 #: What stands for a secret, where nothing has to be told apart.
 ELIDED = "elided"
 
 #: What stands for an e-mail address.
 ADDRESS = "someone@example.com"
-
-#: A shorter id is replaced where it is all of a text, and a shorter secret where it stands as a word of its own.
-SHORTEST_IN_TEXT = 6
 
 #: A shorter secret may as well be a word of the file itself: `callback`, as a key for a fake.
 SHORTEST_OWN = 16
@@ -75,6 +73,7 @@ class Redactor:
         found = dict.fromkeys(ids)
         for job_id in found:
             self._stand_in(job_id)
+        # a shorter one is replaced where it is all of a text
         long = (job_id for job_id in found if len(job_id) >= SHORTEST_IN_TEXT)
         self._ids = _any_of(sorted(long, key=len, reverse=True))
 
