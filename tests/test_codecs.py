@@ -37,6 +37,7 @@ DOMAINS: dict[str, st.SearchStrategy[Any]] = {
     "epoch": whole_seconds,
     "epochMs": whole_seconds.map(lambda value: value / 8),
     "iso": whole_seconds.map(lambda value: value / 8),
+    "isoSeconds": whole_seconds,
     "seconds": st.integers(0, 10**6),
     "milliseconds": st.integers(0, 10**9).map(lambda value: value / 1000),
     "percent": st.integers(0, 100).map(lambda value: value / 100),
@@ -89,6 +90,7 @@ def test_a_value_that_a_codec_cannot_take_is_a_codec_error(codec: Any, value: An
         ("epoch", 1763640000.4, 1763640000),
         ("epochMs", 1763640000.123, 1763640000123),
         ("iso", 1795176000, "2026-11-20T12:00:00.000Z"),
+        ("isoSeconds", 1795176000.9, "2026-11-20T12:00:00Z"),
         ("seconds", 12.6, 13),
         ("milliseconds", 1.5, 1500),
         ("percent", 0.5, 50),
@@ -119,6 +121,7 @@ def test_what_a_codec_renders(name: str, value: Any, wire: Any):
         ("decimal", "0.080", 0.08),
         ("iso", "2026-11-20T13:00:00+01:00", 1795176000.0),
         ("iso", "2026-11-20T12:00:00", 1795176000.0),  # without a zone it is taken as UTC
+        ("isoSeconds", "2026-11-20T12:00:00.500Z", 1795176000.5),
         ("base64", "data:image/png;base64,aGk=", b"hi"),
         ("base64", "data:image/png;base64,", b""),
         ("default", {"a": [1]}, None),

@@ -342,6 +342,7 @@ def leaf(text: str) -> Leaf:
     [
         (leaf("$job.status"), "ready", "done", "word"),
         (leaf("$job.createdAt|epochMs"), 1767225600, 1767225600000, "time"),
+        (leaf("$job.input#/day|isoSeconds"), "today", "2026-01-01T00:00:00Z", "time"),
         (leaf("$job.id"), 7, "seven", "id"),
         (leaf("$output.url"), "https://a.test/1", "https://b.test/1", "link"),
         (leaf("$job.cost"), 3, 4.5, "number"),

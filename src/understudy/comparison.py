@@ -47,11 +47,8 @@ FIRST_YEAR_SECONDS, LAST_YEAR_SECONDS = 946684800.0, 4102444800.0  # 2000 and 21
 SHORTEST_ID_IN_TEXT = 6
 
 _BY_CODEC: dict[str, Kind] = {
-    "epoch": "time",
-    "epochMs": "time",
-    "iso": "time",
-    "seconds": "duration",
-    "milliseconds": "duration",
+    **dict.fromkeys(("epoch", "epochMs", "iso", "isoSeconds"), "time"),
+    **dict.fromkeys(("seconds", "milliseconds"), "duration"),
     "base64": "text",
 }
 _BY_NAME: dict[tuple[str, str], Kind] = {

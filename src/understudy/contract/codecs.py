@@ -166,12 +166,12 @@ def _decimal(value: Json) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _iso(value: Json) -> str:
+def _iso(value: Json, unit: str = "milliseconds") -> str:
     try:
         moment = datetime.fromtimestamp(as_number(value), tz=UTC)
     except (OverflowError, OSError, ValueError):
         raise CodecError("a time between the years 1 and 9999") from None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec=unit).replace("+00:00", "Z")
 
 
 def _read_iso(value: Json) -> float:
@@ -228,6 +228,7 @@ _PLAIN = {
         Codec("epoch", _whole, as_number),
         Codec("epochMs", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
         Codec("iso", _iso, _read_iso),
+        Codec("isoSeconds", lambda value: _iso(value, "seconds"), _read_iso),
         Codec("seconds", _whole, as_number),
         Codec("milliseconds", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
         Codec("percent", lambda value: _whole(value, 100), lambda value: _divided(value, 100)),
