@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from understudy.behaviour import Behaviour
 from understudy.callback import Delivery
@@ -23,10 +22,11 @@ from understudy.contract.frames import recognise
 from understudy.contract.loader import Document
 from understudy.contract.model import Contract, JobType, Status
 from understudy.contract.operations import Operation
-from understudy.contract.templates import Path, ReadError, Template
+from understudy.contract.templates import ReadError
 from understudy.contract.validation import SchemaCheck, Violation
 from understudy.errors import ClockExhausted
 from understudy.lifecycle import ACTIVE, Job, Json
+from understudy.origin import Source, source_of
 from understudy.plan import Plan
 from understudy.probes import (
     PACE_SECONDS,
@@ -34,25 +34,14 @@ from understudy.probes import (
     callback_schema,
     chosen,
     decoded,
-    fits,
     naming,
     parse_frame,
     request_to,
     results_of,
-    rules_of,
     schema_of,
-    views_of,
 )
 from understudy.provider import Provider
 from understudy.wire import Reply, Request, RequestView, Stream, Wait
-
-
-class _Source(NamedTuple):
-    """What the fake has rendered something from, as far as the contract tells."""
-
-    body: Template | None = None
-    headers: tuple[tuple[str, Template], ...] = ()
-    parts: Mapping[Path, Template] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +182,7 @@ class Player:
         reply = self.provider.handle(request)
         assert isinstance(reply, Reply)  # nothing goes wrong here that no story has asked for
         view = RequestView(None, {}, {}, {})
-        source = self._source("", self._contract.job_type, reply, decoded(reply.body), view, {})
+        source = source_of(self.provider, "", reply, view, {})
         self._compare(source, reply, expected, (*at, "response"))
         return reply
 
@@ -242,15 +231,14 @@ class Player:
         view: RequestView,
         before: Mapping[str, Job],
     ) -> None:
-        actual = decoded(reply.body)
-        source = self._source(operation.id, job_type, reply, actual, view, before)
+        source = source_of(self.provider, operation.id, reply, view, before)
         self._compare(source, reply, expected, at, new=job_type.operation_ids().get(operation.id) == "create")
         if "body" not in expected:
             return
         schema = schema_of(self._contract, operation.id, reply.status)
-        self._schema_takes(schema, expected["body"], actual, (*at, "body"))
+        self._schema_takes(schema, expected["body"], decoded(reply.body), (*at, "body"))
 
-    def _compare(self, source: _Source, reply: Reply, expected: Json, at: At, *, new: bool = False) -> None:
+    def _compare(self, source: Source, reply: Reply, expected: Json, at: At, *, new: bool = False) -> None:
         """Compare status, headers and body of what the fake says with what was recorded."""
         error = "" if reply.error is None else f' (the error "{reply.error}")'
         if reply.status != expected["status"]:
@@ -261,9 +249,7 @@ class Player:
             actual, place = decoded(reply.body), (*at, "body")
             self.comparison.compare(source.body, expected["body"], actual, place, parts=source.parts, new=new)
 
-    def _headers(
-        self, source: _Source, recorded: Mapping[str, Any], headers: Iterable[tuple[str, str]], at: At
-    ) -> None:
+    def _headers(self, source: Source, recorded: Mapping[str, Any], headers: Iterable[tuple[str, str]], at: At) -> None:
         templates = {name.lower(): template for name, template in source.headers}
         sent = {name.lower(): value for name, value in headers}
         for name, value in recorded.get("headers", {}).items():
@@ -290,34 +276,6 @@ class Player:
         for violation in found:
             self._refused(violation, view.body, (*at, violation.place))
 
-    def _source(
-        self,
-        operation: str,
-        job_type: JobType,
-        reply: Reply,
-        actual: Json,
-        view: RequestView,
-        before: Mapping[str, Job],
-    ) -> _Source:
-        if reply.error is not None:
-            rules = rules_of(job_type, reply.error, operation)
-            rule = next((found for found in rules if fits(found.body, actual)), None)
-            return _Source() if rule is None else _Source(rule.body, rule.headers, {("error", "message"): rule.message})
-        part = job_type.operation_ids().get(operation)
-        now = {job_id: play.job for job_id, play in self.provider.plays.items()}
-        about = before if part == "status" else {**before, **now}  # a read can be the last of a step, a job be removed
-        jobs = [about[job_id] for job_id in reply.jobs]
-        job = next(iter(jobs), None)
-        views = [found for name, found in views_of(job_type) if name == operation]
-        ways = job_type.endings(operation)
-        if ways and job is not None:
-            views = [next((way.reply for way in ways if way.takes(before[job.id])), ways[0].refused)]
-        if not views:
-            return _Source()
-        state = job.state if job is not None and part in ("create", "status", "cancel", "delete") else None
-        scope = {"request": view, "job": job, "jobs": jobs, "statusCode": reply.status}
-        return _Source(chosen(views[0].variants[state], scope), views[0].headers, results_of(job_type))
-
     # --- what the provider sends by itself ---
 
     def callback(self, recorded: Mapping[str, Any], at: At) -> Delivery | None:
@@ -331,7 +289,7 @@ class Player:
         assert callback is not None  # or nothing were delivered
         template = chosen(callback.view.variants[job.state], {"job": job})
         headers = (*callback.headers, *(callback.sign.headers if callback.sign is not None else ()))
-        source = _Source(template, headers, results_of(job_type))
+        source = Source(template, headers, results_of(job_type))
         self._headers(source, recorded, delivery.headers, at)
         actual, place = decoded(delivery.body), (*at, "body")
         self.comparison.compare(template, recorded["body"], actual, place, parts=source.parts)
