@@ -258,8 +258,24 @@ def test_a_callback_is_held_to_its_schema(acme: Acme):
     """What was recorded of a callback must be what the document says of it."""
     acme.record(exchange(HOOKED, MADE), {"callback": {"body": {"id": "id-0001"}}})
     (problem,) = acme.problems()
-    assert "own schema" in problem
-    assert "/exchanges/1/callback/body/state" in problem
+    assert problem == "openapi.yaml requires members that are missing here: /state (/exchanges/1/callback/body)"
+
+
+def test_what_is_missing_in_an_answer_is_told_in_one_line(acme: Acme):
+    """All that the document requires of an answer and that was not recorded is one problem; what is elided is none."""
+    data = {"type": "object", "required": ["at", "by"]}
+    properties = {"state": {}, "data": data, "why": {}}
+    schema = {"type": "object", "required": ["state", "data", "why"], "properties": properties}
+    responses = acme.openapi["paths"]["/jobs/{id}"]["get"]["responses"]
+    responses["200"]["content"] = {"application/json": {"schema": schema}}
+    acme.job["status"]["reply"]["body"] = {"state": "$job.status", "why": "", "data": {"at": 1, "by": 2}}
+    acme.record(exchange(MAKE, MADE), read_as({"state": "done", "data": {}}))
+    (problem,) = (text for text in acme.problems() if text.startswith("openapi.yaml"))
+    missing = "/why, /data/at, /data/by"
+    assert problem == f"openapi.yaml requires members that are missing here: {missing} (/exchanges/1/response/body)"
+    elided = [{"at": "/exchanges/1/response/body/data", "why": "the page has an ellipsis"}]
+    acme.record(exchange(MAKE, MADE), read_as({"state": "done", "data": None, "why": ""}), elided=elided)
+    assert not [text for text in acme.problems() if "exchanges" in text]
 
 
 def test_headers_of_an_answer_are_compared(acme: Acme):

@@ -260,21 +260,28 @@ class Player:
     def _schema_takes(self, schema: SchemaCheck | None, recorded: Json, actual: Json, at: At) -> None:
         """Hold what was recorded, with what the fake has in elided places, to the schema of the document."""
         filled = self.comparison.filled(recorded, actual, at)
-        for violation in schema.violations(filled) if schema is not None else ():
-            self._refused(violation, filled, at)
+        self._taken(schema.violations(filled) if schema is not None else (), filled, at)
 
-    def _refused(self, violation: Violation, value: Json, at: At) -> None:
-        text = f"the document's own schema does not take this: {violation.message}"
-        self.comparison.differ((*at, *as_at(value, violation.pointer)), text, "schema")
+    def _taken(self, violations: Iterable[Violation], value: Json, at: At) -> None:
+        """Note what the document does not take, and in one line what it requires beside that."""
+        document, missing = self._contract.document.path.name, []
+        for violation in violations:
+            place = (*at, *as_at(value, violation.pointer))
+            if violation.keyword == "required":
+                missing.append(violation.pointer)
+            else:
+                self.comparison.differ(place, f"{document} does not take this: {violation.message}", "schema")
+        if missing:
+            text = f"{document} requires members that are missing here: {', '.join(missing)}"
+            self.comparison.differ(at, text, "schema")
 
     def _request_fits(self, operation: Operation, view: RequestView, at: At) -> None:
         """Hold a request that was accepted to its schemas, which a late check of the input may not have done."""
         places = {"path": view.path, "query": view.query, "header": view.header}
-        found = [item for parameter in operation.parameters for item in parameter.violations(places[parameter.place])]
+        for parameter in operation.parameters:
+            self._taken(parameter.violations(places[parameter.place]), None, (*at, parameter.place))
         if operation.body is not None and (operation.body.required or view.body is not None):
-            found += operation.body.violations(view.body)
-        for violation in found:
-            self._refused(violation, view.body, (*at, violation.place))
+            self._taken(operation.body.violations(view.body), view.body, (*at, "body"))
 
     # --- what the provider sends by itself ---
 
