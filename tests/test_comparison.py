@@ -65,6 +65,16 @@ def test_numbers_that_vary_are_compared_by_their_kind(acme: Acme):
     assert problem.startswith("a number: recorded is null, the fake has 100")
 
 
+def test_a_default_is_as_good_as_the_number_that_it_stands_for(acme: Acme):
+    """What is shown in the place of no number yet is recorded as it is; any number that comes later fits as well."""
+    body = acme.job["status"]["reply"]["body"]
+    body.update(far="$job.progress|percent|default(0)", took="$job.durationSeconds|seconds|default(0)")
+    reads = looked("waiting", far=0, took=0), looked("working", far=42, took=0), looked("done", far=100, took=12)
+    assert told(acme, exchange(MAKE, MADE), *reads) == []
+    (problem,) = told(acme, exchange(MAKE, MADE), looked("waiting", took=-1))
+    assert problem.startswith("a duration: recorded is -1, the fake has 0")
+
+
 # --- every recorded member counts -----------------------------------------------------------------------------------
 
 

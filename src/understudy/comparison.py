@@ -348,13 +348,12 @@ def _times(recorded: Json, actual: Json) -> bool:
 
 
 def _durations(recorded: Json, actual: Json) -> bool:
-    before, now = _seconds(recorded), _seconds(actual)
-    return before is not None and now is not None and before >= 0
+    return _numbers(recorded, actual) and (_seconds(recorded) or 0) >= 0
 
 
 def _numbers(recorded: Json, actual: Json) -> bool:
-    """Say whether both are numbers: what an account has, and how far a job is, no two runs agree on."""
-    return _seconds(recorded) is not None and _seconds(actual) is not None
+    """Say whether both are numbers or a default for one: no two runs agree on a balance, or on how far a job is."""
+    return all(value is None or _seconds(value) is not None for value in (recorded, actual))
 
 
 def _links(recorded: Json, actual: Json) -> bool:
