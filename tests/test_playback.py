@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,41 @@ def test_a_job_that_goes_by_reads_is_read_slowly(acme: Acme):
     (problem,) = told(acme, *rude, scenario="rude")
     assert problem.startswith('a read of the job is answered with "rateLimited"')
     assert 'a read of the job is answered with "rateLimited"' in acme.problems()  # of the scenario, too
+
+
+SHOWN = [
+    {"queued": {"meta": {"state": "QUEUED"}}, "running": {"meta": {"state": "RUNNING"}}},
+    {"queued": {"meta": {"state": "QUEUED", "id": "$job.id"}}, "running": {"meta": {"state": {"$match": "RUNNING"}}}},
+    {"running": {"meta": {"state": "RUNNING"}}},
+    {"running": {"meta": {"state": "RUNNING", "far": 0.5}}},
+]
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_two_states_of_one_word_are_told_by_what_is_beside_it(acme: Acme, shown: dict[str, Any]):
+    """Where queued and running share a word, time moves on until the fake shows what was recorded beside it."""
+    acme.job["states"].update(queued=["waiting"], running=["waiting"])
+    acme.job["status"]["reply"]["body"].update(input={"$spread": "$job.input"}, meta={"state": "QUEUED"})
+    acme.job["status"]["reply"]["bodyByState"] = shown
+    acme.behaviour["timeline"][:2] = [{"state": "queued", "seconds": 2}]
+    given = {"prompt": "a lighthouse"}
+    reads = [looked("waiting", input=given, meta={"state": state}) for state in ("QUEUED", "RUNNING", "RUNNING")]
+    assert told(acme, exchange(MAKE, MADE), *reads, looked("done")) == []
+    (problem,) = told(acme, exchange(MAKE, MADE), looked("waiting", meta={"state": "PAUSED"}))
+    assert problem.startswith('recorded is "PAUSED", the fake has "QUEUED"')
+
+
+def test_two_states_of_one_word_are_told_by_its_conditions(acme: Acme):
+    """Where a condition tells the states that share a word apart, time moves on until it does."""
+    held = "$response.body#/far == 0"
+    acme.job["states"].update(queued=[{"word": "waiting", "when": held}], running=["waiting"])
+    acme.job["status"]["reply"]["body"]["far"] = "$job.progress|percent|default(0)"
+    acme.behaviour["timeline"] = [
+        {"state": "queued", "seconds": 2},
+        {"state": "running", "seconds": 8, "progress": 0.5},
+        {"state": "succeeded"},
+    ]
+    assert told(acme, exchange(MAKE, MADE), looked("waiting", far=0), looked("waiting", far=7)) == []
 
 
 def test_a_state_that_never_comes_is_told(acme: Acme):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from types import MappingProxyType
 from typing import NamedTuple
 
-from understudy.contract.templates import Path, Template
-from understudy.lifecycle import Job
+from understudy.contract.conditions import same
+from understudy.contract.expressions import Scope
+from understudy.contract.templates import Literal, Match, Object, Path, Template
+from understudy.contract.views import View
+from understudy.lifecycle import ACTIVE, Job, Json, State
 from understudy.probes import chosen, decoded, fits, results_of, rules_of, views_of
 from understudy.provider import Provider
 from understudy.wire import Reply, RequestView
@@ -50,3 +53,18 @@ def source_of(provider: Provider, operation: str, reply: Reply, view: RequestVie
     state = job.state if job is not None and part in ("create", "status", "cancel", "delete") else None
     scope = {"request": view, "job": job, "jobs": jobs, "statusCode": reply.status}
     return Source(chosen(views[0].variants[state], scope), views[0].headers, results_of(job_type))
+
+
+def states_told(view: View, body: Json, scope: Scope) -> Set[State]:
+    """Return the states of a job that goes on which a body can be of: those that show what is in it."""
+    return {state for state in ACTIVE if _shows(chosen(view.variants[state], scope), body)} or ACTIVE
+
+
+def _shows(template: Template, value: Json) -> bool:
+    """Say whether a template has all the members of a value, and no other literals than are in it."""
+    if isinstance(template, Literal | Match) and isinstance(template.value, Mapping):
+        template = Object(tuple((key, Literal(item)) for key, item in template.value.items()), None)
+    if isinstance(template, Object) and isinstance(value, Mapping):
+        members, more = dict(template.members), template.spread is not None
+        return all(_shows(members[key], item) if key in members else more for key, item in value.items())
+    return not isinstance(template, Literal | Match) or same(template.value, value)

@@ -25,8 +25,8 @@ from understudy.contract.operations import Operation
 from understudy.contract.templates import ReadError
 from understudy.contract.validation import SchemaCheck, Violation
 from understudy.errors import ClockExhausted
-from understudy.lifecycle import ACTIVE, Job, Json
-from understudy.origin import Source, source_of
+from understudy.lifecycle import Job, Json, State
+from understudy.origin import Source, source_of, states_told
 from understudy.plan import Plan
 from understudy.probes import (
     PACE_SECONDS,
@@ -205,7 +205,8 @@ class Player:
             return True
         self._clock.advance(play.visible_at - self._clock.now())
         seen = [play.job.status]
-        fitting = ACTIVE if word is not None and read.state in ACTIVE else {read.state}  # which share a word at times
+        told = word is not None and read.state is State.QUEUED  # which may share its word with the next
+        fitting = states_told(status.reply, body, {**scope, "job": play.job}) if told else {read.state}
         while not (play.job.state in fitting and (word is None or same(word, play.job.status))):
             if play.reads_left is not None:
                 answer = self.provider.handle(request)
