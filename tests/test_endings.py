@@ -161,6 +161,19 @@ def test_a_refusal_has_the_name_that_the_contract_gives_it(kind: Any, tmp_path: 
     assert str(caught.value).endswith("they do not allow it. It made no job and ended none.")
 
 
+def test_a_named_refusal_of_a_cancel_is_how_things_are(kind: Any, tmp_path: Path) -> None:
+    """Whatever status it has: an error of that operation alone is no fault in the request; one of the provider is."""
+    body = {"error": {"$match": "too late"}}
+    rule = {"operations": ["cancelJob"], "http": 400, "body": body}
+    cancel = {**JOB["cancel"], "refused": {"http": 400, "body": {"error": "too late"}}}
+    for status, advice in ((400, "Look how things are now: they do not allow it."), (503, "Ask again later")):
+        rule["http"] = cancel["refused"]["http"] = status
+        client, _ = pair(kind, "small", paths=[small(tmp_path, cancel=cancel, errors={"tooLate": [rule]})])
+        with pytest.raises(ProviderError, match="tooLate") as caught:
+            client.cancel(client.run({"prompt": "a"}))
+        assert advice in str(caught.value)
+
+
 @pytest.fixture
 def acme(tmp_path: Path) -> Acme:
     """A provider whose jobs can be removed once they have ended, and that tells so as its schema says."""

@@ -94,9 +94,14 @@ class Talk:
             provider_message=message and self._writer.without_key(message),
             job=job and self._shown(job),
             retry_after_seconds=retry_after(answer) if answer is not None else None,
-            meant_status=rule.http if rule is not None else None,
+            meant_status=self._meant(rule, operation) if rule is not None else None,
             unit=self.job_type.unit,
         )
+
+    def _meant(self, rule: ErrorRule, operation: str) -> int:
+        """Return the HTTP status that an error means: one of a cancel alone is a conflict with how the job is."""
+        refuses = rule.operations is not None and bool(self.job_type.endings(operation))
+        return 409 if refuses and rule.http < 500 else rule.http
 
     def _shown(self, job: Job) -> Job:
         """Return a job as an error may show it, in whose words the key may be as well."""
