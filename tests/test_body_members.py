@@ -32,7 +32,8 @@ def provider(root: Path, schema: Node, **more: Any) -> Path:
     body = {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}}
     paths = {"/jobs": {"post": {"operationId": "createJob", "requestBody": body}, "get": {"operationId": "listJobs"}}}
     group = {**create_with(**{"input": "$request.body#/input", **more})[0]}
-    del group["callbackUrl"]
+    if "callbackUrl" not in more:
+        del group["callbackUrl"]
     return small(root, paths=paths, schemas=schemas, create=[group])
 
 
@@ -99,6 +100,19 @@ def test_a_member_that_the_caller_chooses_is_a_parameter(kind: Any, tmp_path: Pa
     assert report.problems == []
     text = 'a client of createJob needs what is no input: Client(…, parameters={"notify": …, "secret": …})'
     assert text in [note.text for note in report.notes]
+
+
+def test_a_member_within_another_is_a_parameter_as_it_stands_there(kind: Any, tmp_path: Path) -> None:
+    """What a caller chooses within an object is laid beside what the client puts there."""
+    text = {"type": "string"}
+    hook = {"type": "object", "properties": {"url": text, "secret": text}}
+    config = {"type": "object", "properties": {"hook": hook}}
+    root = provider(tmp_path, schema_of(config=config), callbackUrl="$request.body#/config/hook/url")
+    fake, url = Fake("small", paths=[root]), "http://127.0.0.1:9/"
+    given = {"config": {"hook": {"secret": "mine"}}}
+    driver = Driver(kind, fake.contract, fake.transport(), fake.clock, parameters=given)
+    job = driver.submit({"prompt": "x"}, callback_url=url)
+    assert fake.jobs[job.id].request["config"] == {"hook": {"url": url, "secret": "mine"}}
 
 
 def test_what_no_client_can_send_is_told(tmp_path: Path) -> None:

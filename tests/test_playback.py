@@ -92,16 +92,13 @@ def test_two_states_of_one_word_are_told_by_what_is_beside_it(acme: Acme, shown:
 
 
 def test_two_states_of_one_word_are_told_by_its_conditions(acme: Acme):
-    """Where a condition tells the states that share a word apart, time moves on until it does."""
-    held = "$response.body#/far == 0"
-    acme.job["states"].update(queued=[{"word": "waiting", "when": held}], running=["waiting"])
-    acme.job["status"]["reply"]["body"]["far"] = "$job.progress|percent|default(0)"
-    acme.behaviour["timeline"] = [
-        {"state": "queued", "seconds": 2},
-        {"state": "running", "seconds": 8, "progress": 0.5},
-        {"state": "succeeded"},
-    ]
-    assert told(acme, exchange(MAKE, MADE), looked("waiting", far=0), looked("waiting", far=7)) == []
+    """Where a member tells the states that share a word apart, a client sees which it is, and time moves on to it."""
+    acme.job["states"]["queued"] = [{"word": "waiting", "when": "!$response.body#/far"}]
+    acme.job["states"]["running"] = [{"word": "waiting", "when": "$response.body#/far"}]
+    acme.job["status"]["reply"]["bodyByState"] = {"running": {"far": "$job.progress|percent|default(0)"}}
+    acme.behaviour["timeline"][:2] = [{"state": "queued", "seconds": 2}]
+    assert told(acme, exchange(MAKE, MADE), looked("waiting"), looked("waiting", far=0), looked("done")) == []
+    assert not [text for text in [*acme.problems(), *acme.notes()] if "waiting" in text]
 
 
 def test_a_state_that_never_comes_is_told(acme: Acme):
