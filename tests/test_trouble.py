@@ -17,6 +17,7 @@ from tests.test_faults import client_of, create, heard, seen
 from understudy import ContractInvalid, Fake, Receiver, UsageError
 from understudy.faults import fault_class, fault_names
 from understudy.faults.fault import Fault, Moment, Part
+from understudy.handlers import HANDLERS
 from understudy.scenario import load_scenario
 from understudy.trouble import fault_rule, wrong_rule
 from understudy.wire import Stream
@@ -36,6 +37,11 @@ def test_faults_say_what_they_are() -> None:
         assert set(kind.on) <= set(get_args(Part))
         for field in dataclasses.fields(kind):
             assert f"        {field.name}: " in (kind.__doc__ or "")
+
+
+def test_an_error_can_strike_whatever_is_asked_for() -> None:
+    """Each part of a contract that a request asks for can be struck by an error."""
+    assert HANDLERS.keys() <= set(fault_class("error").on)
 
 
 def test_a_fault_that_does_nothing_does_nothing() -> None:

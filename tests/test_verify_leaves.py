@@ -52,7 +52,6 @@ UNSEEN = {
     "request/errors/unauthorized/1/*": "of the two forms that a key can have, the one that is given counts",
     "request/errors/invalid/0/http: *": "nothing wrong is put into a path",
     "generation/create/1/reply/bodyWhen/0/*": "no example of the document asks for bytes in place of links",
-    "task/errors/notFound/3/*": "no scenario strikes a request for a fresh link",
 }
 
 

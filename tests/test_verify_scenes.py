@@ -92,6 +92,7 @@ def test_who_does_not_answer_is_no_provider_without_scenes():
     ("name", "scene", "steps", "value"),
     [
         ("kie", "scene-errors", ("errors", "maintenance", 0, "http"), 454),
+        ("kie", "scene-errors", ("errors", "notFound", 3, "http"), 454),
         ("kie", "scene-transports", ("errors", "unauthorized", 0, "http"), 403),
         ("kie", "scene-states", ("states", "queued", 1), "lining-up"),
         ("kie", "scene-failures", ("failures", "content-policy", "code"), 422),

@@ -59,6 +59,7 @@ def _views(kind: JobType, part: str) -> list[View]:
     own = {
         "create": [create.reply for create in kind.creates],
         "status": [kind.status.reply] if kind.status else [],
+        "result": [kind.result.reply] if kind.result else [],
         "cancel": [kind.cancel.reply] if kind.cancel else [],
         "delete": [kind.delete.reply] if kind.delete else [],
         "list": [kind.listing.reply] if kind.listing else [],
@@ -66,6 +67,7 @@ def _views(kind: JobType, part: str) -> list[View]:
         "models": [entry.reply for entry in kind.model_operations],
         "files": [entry.reply for entry in kind.uploads],
         "replies": list(kind.replies.values()),
+        "renew": [kind.assets.renew.reply] if kind.assets and kind.assets.renew else [],
     }
     return own.get(part, [])
 

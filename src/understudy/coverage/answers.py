@@ -9,7 +9,6 @@ from understudy.contract.catalogue import ErrorRule
 from understudy.contract.model import Contract, JobType
 from understudy.contract.operations import Operation
 from understudy.contract.views import View
-from understudy.faults import fault_class
 from understudy.lifecycle import TERMINAL, State
 
 #: A key that most stand-ins refuse.
@@ -114,6 +113,4 @@ class _Answers:
             return f'{self._fake}.client(api_key="{WRONG_KEY}")  # then {self._call}'
         if self._part == "create":
             return f'{self._fake}.next_job(error="{rule.name}")  # then {self._call}'
-        if self._part in fault_class("error").on:
-            return f'{self._fake}.fault("error", on="{self._part}", error="{rule.name}")  # then {self._call}'
-        return f'# have it answer "{rule.name}": {self._call}'
+        return f'{self._fake}.fault("error", on="{self._part}", error="{rule.name}")  # then {self._call}'

@@ -105,12 +105,9 @@ class _Items:
         if name == "expired" and self._contract.job_type.assets is not None:
             return f'{self._fake}.fault("link-expires")  # then ask for the file'
         for kind in self._contract.job_types.values():
-            creates = {operation for group in kind.creates for operation in group.operations}
-            if name in kind.errors.rules and name not in errors_of(kind, creates):
-                parts = {id: part for id, part in kind.operation_ids().items() if name in errors_of(kind, {id})}
-                part = next((part for part in parts.values() if part in fault_class("error").on), None)
-                struck_there = f'{self._fake}.fault("error", on="{part}", error="{name}")'
-                return struck_there if part is not None else f"# have it answered by {', '.join(parts)}"
+            parts = [part for id, part in kind.operation_ids().items() if name in errors_of(kind, {id})]
+            if parts and "create" not in parts:
+                return f'{self._fake}.fault("error", on="{parts[0]}", error="{name}")'
         return f'{self._fake}.next_job(error="{name}")'
 
     def _faults(self) -> Iterator[Item]:

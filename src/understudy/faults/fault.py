@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, get_args
 
 from understudy.callback import Delivery
 from understudy.contract.codecs import encode_json, parse_json
@@ -17,11 +17,16 @@ from understudy.lifecycle import Json
 from understudy.plan import Plan
 from understudy.wire import Outcome, Reply, Stream
 
+#: A part of `x-jobs` that is asked for by a request and answered with a body.
+Answers = Literal[
+    "create", "status", "result", "cancel", "delete", "list", "models", "files", "replies", "renew", "jwks", "assets"
+]
+
 #: Where a fault can strike: a part of `x-jobs`.
-Part = Literal["create", "status", "cancel", "list", "events", "models", "files", "replies", "assets", "callback"]
+Part = Literal[Answers, "events", "callback"]
 
 #: The parts that are asked for by a request and answered with a body.
-ANSWERED: tuple[Part, ...] = ("create", "status", "cancel", "list", "models", "files", "replies", "assets")
+ANSWERED: tuple[Answers, ...] = get_args(Answers)
 
 #: When a fault strikes.
 Moment = Literal["before commit", "job", "after commit", "reply", "body", "file", "delivery", "stream"]

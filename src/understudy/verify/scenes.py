@@ -16,7 +16,6 @@ from urllib.parse import quote
 from understudy.contract.model import Contract
 from understudy.contract.operations import Operation
 from understudy.fake import API_KEY
-from understudy.faults.error import Error
 from understudy.lifecycle import TERMINAL, Json, State
 from understudy.probes import request_to, rules_of
 from understudy.provider import SCENARIO_HEADER
@@ -85,9 +84,7 @@ class _Scenes:
         seen: set[tuple[int, ...]] = set()
         for name, part in self._kind.operation_ids().items():
             operation = self._contract.operations[name]
-            if not self._asks(operation) or part not in ("create", *Error.on):
-                continue
-            for error in self._kind.errors.rules:
+            for error in self._kind.errors.rules if self._asks(operation) else ():
                 rules = tuple(id(rule) for rule in rules_of(self._kind, error, name))
                 if error != _OF_A_REQUEST and rules and rules not in seen:
                     seen.add(rules)
