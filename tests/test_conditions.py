@@ -248,3 +248,12 @@ def test_any_text_is_a_condition_or_an_expression_error(text: str, values: list[
     assert isinstance(condition, Condition)
     for value in values:
         assert condition.holds({"secret": {"x": value}, "now": value, "job": value}) in (True, False)
+
+
+def test_what_a_condition_compares_with_values_is_told():
+    """Each expression that has to be equal to a literal is told with it; no other comparison is."""
+    text = '$job.state == "failed" && ($secret.x == 1 || $secret.y ~ "b") && $secret.z != 2 && $secret.x == $secret.y'
+    assert [(one.text, value) for one, value in parse_condition(text).equations()] == [
+        ("$job.state", "failed"),
+        ("$secret.x", 1),
+    ]

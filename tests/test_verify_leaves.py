@@ -48,10 +48,8 @@ ONLY_READ: Mapping[str, Callable[[Contract, Alteration], bool]] = {
 #: What is on the wire, and seen by nobody who asks what verify asks.
 UNSEEN = {
     "request/result/reply/http/failed: *": "each failure has a status of its own",
-    "request/status/reply/bodyWhen/0/*": "logs are shown to those who ask for them, which no client does unasked",
     "request/errors/unauthorized/1/*": "of the two forms that a key can have, the one that is given counts",
     "request/errors/invalid/0/http: *": "nothing wrong is put into a path",
-    "generation/create/1/reply/bodyWhen/0/*": "no example of the document asks for bytes in place of links",
 }
 
 

@@ -9,10 +9,12 @@ import pytest
 
 from tests.alterations import KEY, Altered
 from understudy.clock import SystemClock
+from understudy.contract.expressions import parse_expression
 from understudy.journal import Exchange
 from understudy.provider import SCENARIO_HEADER
 from understudy.server import serve
 from understudy.verify.jobs import CALLBACK_SECONDS
+from understudy.verify.questions import put
 from understudy.verify.run import run
 from understudy.verify.suite import SCENES
 
@@ -97,10 +99,12 @@ def test_who_does_not_answer_is_no_provider_without_scenes():
         ("kie", "scene-states", ("states", "queued", 1), "lining-up"),
         ("kie", "scene-failures", ("failures", "content-policy", "code"), 422),
         ("replicate", "scene-models", ("create", 2, "reply"), {"body": {}}),
+        ("oxen", "scene-models", ("create", 1, "reply", "bodyWhen", 0, "body"), {}),
+        ("fal", "scene-states", ("status", "reply", "bodyWhen", 0, "body"), {}),
     ],
 )
 def test_what_no_request_brings_about_is_found(name: str, scene: str, steps: tuple[str | int, ...], value: object):
-    """An error, its status in the other transport, a second word, a failure and another create are found by a scene."""
+    """A scene finds an error, however it comes, a second word, a failure, another create, what is shown on demand."""
 
     def edit(data):
         node = next(iter(data["x-jobs"].values()))
@@ -109,6 +113,13 @@ def test_what_no_request_brings_about_is_found(name: str, scene: str, steps: tup
         node[steps[-1]] = value
 
     assert any(check.found for check in Altered(name, edit).verify(only=(scene,)))
+
+
+def test_what_a_place_cannot_hold_is_not_put_there():
+    """A value for a place that is none, or that cannot hold it, changes nothing of what an operation takes."""
+    given = {"body": {"a": "text"}}
+    for place in ("$job.id", "$request.body", "$request.body#/a/b"):
+        assert put(given, (parse_expression(place),), 1) == given
 
 
 def test_a_callback_that_does_not_come_is_waited_for_once():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,13 @@ class Condition:
     text: str
     holds: Callable[[Scope], bool]
 
+    def equations(self) -> Iterator[tuple[Expression, Json]]:
+        """Yield each expression that is compared with a literal, and the literal that it has to be equal to."""
+        tokens = _tokens(self.text)
+        for (kind, text), (_, sign), (other, literal) in zip(tokens, tokens[1:], tokens[2:], strict=False):
+            if (kind, sign, other) == ("expression", "==", "literal"):
+                yield parse_expression(text), _literal(literal)
+
 
 def parse_condition(text: str) -> Condition:
     """Compile a condition.
@@ -50,6 +57,16 @@ def parse_condition(text: str) -> Condition:
     Raises:
         ExpressionError: It is none.
     """
+    tokens = _tokens(text)
+    if len(tokens) > MAX_TOKENS:
+        raise ExpressionError(f'the condition "{text[:40]}…" has more than {MAX_TOKENS} words and signs')
+    parser = _Parser(text, tokens)
+    holds = parser.either()
+    parser.end()
+    return Condition(text, lambda scope: _truth(holds(scope)))
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
     tokens: list[tuple[str, str]] = []
     position = 0
     while text[position:].strip():
@@ -58,12 +75,7 @@ def parse_condition(text: str) -> Condition:
             raise ExpressionError(f'the condition "{text}" cannot be read from "{text[position:].strip()}" on')
         tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
         position = match.end()
-    if len(tokens) > MAX_TOKENS:
-        raise ExpressionError(f'the condition "{text[:40]}…" has more than {MAX_TOKENS} words and signs')
-    parser = _Parser(text, tokens)
-    holds = parser.either()
-    parser.end()
-    return Condition(text, lambda scope: _truth(holds(scope)))
+    return tokens
 
 
 def same(left: Json, right: Json) -> bool:

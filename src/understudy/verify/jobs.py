@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 from understudy.behaviour import Behaviour
 from understudy.clock import Clock
@@ -24,7 +25,7 @@ from understudy.talk import is_whole
 from understudy.verify.findings import Found
 from understudy.verify.line import Line
 from understudy.verify.offers import Order
-from understudy.verify.questions import put
+from understudy.verify.questions import put, shows_more
 from understudy.verify.scenes import Scene
 from understudy.verify.twin import Twin
 from understudy.waits import USUAL_PAUSE_SECONDS
@@ -116,12 +117,19 @@ class Jobs:
             job = flows.accepted(order, answer)
         except ClientError:  # a create that blocks has told how it has failed
             return
-        reads = [flows.result] if result is not None and result.minted is None and self._asks(result) else []
-        reads += [flows.status] if status is not None and self._asks(status) else []
-        for read in reads * len(scene.states) if job.id else ():
+        reads = []
+        if result is not None and result.minted is None and self._asks(result):
+            reads.append((flows.result, result.reply))
+        if status is not None and self._asks(status):
+            reads.append((flows.status, status.reply))
+        for read, view in reads * len(scene.states) if job.id else ():
             command = next(read(job))
             assert isinstance(command, Send)
-            self._hold(self._line.request(command))
+            request = self._line.request(command)
+            self._hold(request)
+            for more in shows_more({}, view):
+                query = urlencode([*parse_qsl(request.query), *more["query"].items()])
+                self._hold(replace(request, query=query, headers=[*request.headers, *more["headers"].items()]))
         if order.calls_back:
             self._called_back(scene.states)
 

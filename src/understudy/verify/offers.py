@@ -12,7 +12,7 @@ from understudy.contract.operations import Operation
 from understudy.lifecycle import Json
 from understudy.probes import request_to, sample, sample_body, sample_parameters
 from understudy.verify.budget import price_of
-from understudy.verify.questions import put, wrong_bodies
+from understudy.verify.questions import put, shows_more, wrong_bodies
 from understudy.verify.twin import Twin
 from understudy.wire import Request, RequestView
 
@@ -88,10 +88,10 @@ class Offers:
         return list(cheapest.values())[1:]
 
     def every(self, callback_url: str | None) -> Iterator[Order]:
-        """Yield each body that each create takes, with an address where it can have one, whatever it costs."""
+        """Yield what each create takes, and what has its reply show more, with an address where it can have one."""
         for group in self._kind.creates:
             called = self._kind.callback is not None and group.callback_url
-            yield from self._orders(group, callback_url if called else None)
+            yield from self._orders(group, callback_url if called else None, more=True)
 
     def _offers(
         self, groups: Iterable[Create], callback_url: str | None = None, *, wrong: bool = False
@@ -104,15 +104,18 @@ class Offers:
                 if usd is not None:
                     yield Offer(**vars(order), usd=usd)
 
-    def _orders(self, group: Create, callback_url: str | None, *, wrong: bool = False) -> Iterator[Order]:
+    def _orders(
+        self, group: Create, callback_url: str | None, *, wrong: bool = False, more: bool = False
+    ) -> Iterator[Order]:
         for operation in map(self._contract.operations.__getitem__, group.operations):
             for body in self._bodies(operation, wrong=wrong) if self._asks(operation) else ():
                 given = {**sample_parameters(self._contract, operation), "body": body}
                 if callback_url is not None:
                     given = put(given, group.callback_url, callback_url)
-                view = RequestView(given["body"], given["query"], given["headers"], given["path"])
-                model = first_value(group.model, {"request": view})
-                yield Order(operation.id, model, request_to(operation, given), view, callback_url is not None)
+                for taken in (given, *(shows_more(given, group.reply) if more else ())):
+                    view = RequestView(taken["body"], taken["query"], taken["headers"], taken["path"])
+                    model = first_value(group.model, {"request": view})
+                    yield Order(operation.id, model, request_to(operation, taken), view, callback_url is not None)
 
     def _bodies(self, operation: Operation, *, wrong: bool) -> Iterator[Json]:
         """Yield bodies that an operation takes: its examples, and one for each model; or what is nearly one."""

@@ -16,6 +16,7 @@ from understudy.contract.expressions import Expression, Place
 from understudy.contract.model import Contract
 from understudy.contract.operations import Operation, key_headers, key_parameters
 from understudy.contract.validation import JSON
+from understudy.contract.views import View
 from understudy.errors import UsageError
 from understudy.exchange import Draft
 from understudy.fake import API_KEY
@@ -229,7 +230,7 @@ def put(given: Mapping[str, Json], place: Place, value: Json) -> dict[str, Json]
     draft.body = copy.deepcopy(given.get("body"))
     try:
         draft.put(place, value, "no place")
-    except (UsageError, AttributeError):
+    except (UsageError, AttributeError, TypeError):
         return dict(given)
     more: dict[str, Json] = {
         **given,
@@ -238,6 +239,16 @@ def put(given: Mapping[str, Json], place: Place, value: Json) -> dict[str, Json]
         "headers": {**given.get("headers", {}), **dict(draft.headers)},
     }
     return more if draft.body is None else {**more, "body": draft.body}
+
+
+def shows_more(given: Mapping[str, Json], view: View) -> Iterator[dict[str, Json]]:
+    """Yield what an operation takes with the values that a condition of its reply compares places of a request with."""
+    for condition in dict.fromkeys(when for variants in view.variants.values() for when, _ in variants if when):
+        more = dict(given)
+        for expression, value in condition.equations():
+            more = put(more, (expression,), value)
+        if more != given:
+            yield more
 
 
 def wrong_bodies(contract: Contract, operation: Operation, body: Json) -> Iterator[Json]:

@@ -103,13 +103,13 @@ class _Scenes:
 
     def jobs(self, orders: Iterable[Order]) -> Iterator[Scene]:
         """Yield for the first order of each create each way that a job can go, for the others one that succeeds."""
-        seen: dict[str, list[bytes]] = {}
+        seen: dict[str, list[Request]] = {}
         for order in orders:
             before = seen.setdefault(order.operation, [])
-            if order.request.body not in before:
+            if order.request not in before:
                 for check, states, story in _OTHERS if before else self._ways():
                     yield self._scene(check, order.request, story, order, states)
-                before.append(order.request.body)
+                before.append(order.request)
 
     def _ways(self) -> Iterator[_Way]:
         for state, words in self._kind.words.by_state.items():
