@@ -66,7 +66,6 @@ def test_a_server_is_there_before_what_plays_a_provider() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer is called as well")
 def test_a_poll_looks_little_up(fake: Fake) -> None:
     """A poll of a job that has not changed is answered from what was told before, with fewer than 110 calls."""
     task_id = make(fake)

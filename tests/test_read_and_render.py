@@ -178,7 +178,8 @@ def job_of(material: dict[str, Any], job_type: JobType, state: State) -> Job:
 
 def over_the_wire(shape: Shape, state: State, shown: list[Job]) -> tuple[State | None, Reading, dict[str, Any]]:
     """Render jobs and read what arrives, as a client that knows what it asked for."""
-    scope: dict[str, Any] = {"job": shown[0], "jobs": shown}
+    asked = {"body": shown[0].input}
+    scope: dict[str, Any] = {"job": shown[0], "jobs": shown, "request": asked}
     if not isinstance(shape.how, View):
         reading: Reading = {}
         shape.how.read(parse_json(dump_json(shape.how.render(scope))), reading, ())
@@ -188,7 +189,7 @@ def over_the_wire(shape: Shape, state: State, shown: list[Job]) -> tuple[State |
     body = parse_json(dump_json(rendered.body))
     headers = {name.lower(): value for name, value in rendered.headers}
     answer = {"body": body, "header": headers}
-    known = {"statusCode": rendered.status, "response": answer, "job": {"input": shown[0].input}}
+    known = {"statusCode": rendered.status, "response": answer, "request": asked, "job": {"input": shown[0].input}}
     found = shape.how.read(body, known)
     return found.state, found.reading, known
 
