@@ -85,6 +85,31 @@ def test_a_loop_that_nothing_wakes_is_stopped(clock: VirtualClock, monkeypatch: 
         asyncio.run(asyncio.Event().wait())
 
 
+def test_a_loop_that_another_thread_wakes_goes_on(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is planned, a thread of somebody else's may still wake the loop."""
+    looked, next_due = threading.Event(), clock.next_due
+
+    def asked() -> float | None:
+        looked.set()
+        return next_due()
+
+    async def scene() -> str:
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[str] = loop.create_future()
+
+        def wake() -> None:
+            looked.wait()
+            loop.call_soon_threadsafe(told.set_result, "awake")
+
+        threading.Thread(target=wake, daemon=True).start()
+        return await told
+
+    monkeypatch.setattr(clock, "next_due", asked)
+    monkeypatch.setattr("understudy.virtual_loop._PATIENCE_SECONDS", 60)
+    with virtual_time(clock), really_under(60):
+        assert asyncio.run(scene()) == "awake"
+
+
 def test_a_loop_that_sleeps_for_ever_is_stopped(clock: VirtualClock) -> None:
     """A task that sleeps again and again ends at the ceiling."""
 
