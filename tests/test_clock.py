@@ -200,9 +200,9 @@ def test_waiting_async_beyond_the_ceiling_is_caught(backend: str) -> None:
 def test_reading_too_often_is_caught() -> None:
     """Reading one thing more often than allowed raises ClockExhausted, which says what was read."""
     clock = VirtualClock(max_reads=3)
-    clock.count_read(3, "job 1")
+    clock.count_read(3, lambda: "job 1")
     with pytest.raises(ClockExhausted, match="job 1 was read 3 times"):
-        clock.count_read(4, "job 1")
+        clock.count_read(4, lambda: "job 1")
 
 
 # The machine's clock
@@ -220,7 +220,7 @@ def test_the_machine_clock_runs_as_fast_as_asked() -> None:
 
 def test_the_machine_clock_never_finds_reading_too_much() -> None:
     """A live server may be polled for ever."""
-    SystemClock().count_read(10**9, "job 1")
+    SystemClock().count_read(10**9, lambda: "job 1")
 
 
 def test_the_machine_clock_can_skip() -> None:

@@ -230,10 +230,10 @@ def a_fault_before_the_commit_commits(patch: Patch) -> None:
     """A request that is refused for certain is done all the same."""
     handle = Provider._answer
 
-    def done_first(self: Provider, request: Any, routed: Any, story: Any, *, own: bool) -> Any:
-        outcome = handle(self, request, routed, story, own=own)
+    def done_first(self: Provider, request: Any, *about: Any, own: bool) -> Any:
+        outcome = handle(self, request, *about, own=own)
         if getattr(outcome, "error", None) == "rateLimited" and request.method == "POST":
-            handle(self, request, routed, story, own=own)
+            handle(self, request, *about, own=own)
         return outcome
 
     patch.setattr(Provider, "_answer", done_first)

@@ -58,6 +58,7 @@ class Call:
         account: Whose it is.
         view: As expressions see it.
         scope: All that expressions may name.
+        now: When it is answered, in unix seconds.
         story: The scenario that is played to it.
         balance: What the account can spend on it, where the request's own scenario says so.
         faults: What strikes it.
@@ -70,6 +71,7 @@ class Call:
     account: Account
     view: RequestView
     scope: dict[str, Any]
+    now: float
     story: Scenario | None = None
     balance: float | None = None
     faults: Sequence[Fault] = ()
@@ -78,7 +80,13 @@ class Call:
     def value(self, place: Place) -> Json:
         """Return what the client has sent at a place, codecs undone; what cannot be decoded is a violation."""
         for item in place:
-            value = _sent(item, self.scope) if isinstance(item, Expression) else item
+            if not isinstance(item, Expression):
+                value = item
+            else:
+                try:
+                    value = item.sent(self.scope)
+                except (CodecError, OverflowError) as error:
+                    raise unfit(item, item.raw(self.scope), str(error)) from None
             if value is not None:
                 return value
         return None
@@ -91,20 +99,6 @@ class Call:
         except CodecError as error:
             place = f"x-jobs.{self.job_type.name}.{view.name}"
             return defect(place, str(error), operation=self.operation.id, jobs=ids)
-
-
-def _sent(expression: Expression, scope: dict[str, Any]) -> Json:
-    """Undo the codecs of an expression on what a request has there; what only renders is rendered."""
-    value = expression.raw(scope)
-    try:
-        for codec in reversed(expression.codecs):
-            if codec.name == "default":
-                value = codec.argument if value is None else value
-            elif value is not None:
-                value = (codec.read or codec.render)(value)
-    except (CodecError, OverflowError) as error:
-        raise unfit(expression, value, str(error)) from None
-    return value
 
 
 def unfit(expression: Expression, value: Json, expected: str) -> Answered:
@@ -170,7 +164,10 @@ def without_files(body: Json, told: Callable[[Part], Json]) -> Json:
     """Return a decoded body with something in the place of each file; to a schema that is text."""
     if not isinstance(body, dict):
         return "" if isinstance(body, bytes) else body
-    if not any(map(_has_file, body.values())):
+    for value in body.values():
+        if isinstance(value, (Part, list)) and _has_file(value):
+            break
+    else:
         return body
 
     def shown(value: Json) -> Json:

@@ -85,12 +85,12 @@ class Clock:
             self.changed()
         return entry
 
-    def count_read(self, reads: int, what: str) -> None:
+    def count_read(self, reads: int, told: Callable[[], str]) -> None:
         """Take note that something was read; a clock may find that it was often enough.
 
         Args:
             reads: How many times by now.
-            what: What was read, for the error.
+            told: Says what was read, for the error.
 
         Raises:
             ClockExhausted: Whoever reads it will never get an end.
@@ -237,10 +237,10 @@ class VirtualClock(Clock):
         finally:
             wake.cancel()  # whoever was cancelled waits for nothing any more
 
-    def count_read(self, reads: int, what: str) -> None:
+    def count_read(self, reads: int, told: Callable[[], str]) -> None:
         if reads > self._max_reads:
             raise ClockExhausted(
-                f"{what} was read {self._max_reads:,} times.\n"
+                f"{told()} was read {self._max_reads:,} times.\n"
                 "  A loop polls for ever: give it a deadline, or let the job go on."
             )
 

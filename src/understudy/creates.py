@@ -24,7 +24,7 @@ MAX_JOBS_PER_REQUEST = 100
 
 def create(back: Backstage, call: Call) -> Outcome:
     """Make jobs, but for a create whose key was there before."""
-    group = next(group for group in call.job_type.creates if call.operation.id in group.operations)
+    (group,) = [group for group in call.job_type.creates if call.operation.id in group.operations]
     if group.idempotency is None:
         return _make(back, call, group)
     return once(call, group.idempotency, back.clock.now(), lambda: _make(back, call, group))
@@ -74,16 +74,16 @@ def _in_input(violation: Violation, group: Create) -> bool:
 
 
 def _draft(back: Backstage, call: Call, group: Create) -> Job:
-    given = call.value(group.input)
+    given, body = call.value(group.input), plain(call.view.body)
     beside = group.claims if given is call.view.body else frozenset()
     model, callback_url = call.value(group.model), call.value(group.callback_url)
     return Job(
         id=new_id(call.job_type, back.random, call.view),
         model=model if isinstance(model, str) else None,
         input=_without(plain(given), beside) if isinstance(given, dict) else {},
-        request=plain(call.view.body),
-        created_at=back.clock.now(),
-        updated_at=back.clock.now(),
+        request=body,
+        created_at=call.now,
+        updated_at=call.now,
         callback_url=callback_url if isinstance(callback_url, str) and callback_url else None,
         cost=0,
         spent=0,
@@ -139,12 +139,12 @@ def _late_message(call: Call, violation: Violation) -> str:
 
 
 def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, cost: float) -> Play:
-    now = back.clock.now()
+    now = call.now
     call.account.ledger.charge(job.id, cost, now)
     job.cost = job.spent = cost
     hidden = plan.visible_after_seconds
     play = Play(
-        job=job,
+        record=job,
         account=call.account,
         job_type=call.job_type,
         create=group,
@@ -162,7 +162,7 @@ def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, co
 
 def _created(back: Backstage, call: Call, group: Create, plays: list[Play]) -> Reply:
     for play in plays:
-        play.job.poll_after_seconds = play.poll_after(back.clock.now())
+        play.record.poll_after_seconds = play.poll_after(back.clock.now())
     jobs = [shown(play, play.job, group.reply, call.scope) for play in plays]
     return call.reply(group.reply, jobs[0].state, tuple(job.id for job in jobs), job=jobs[0], jobs=jobs)
 

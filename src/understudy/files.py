@@ -57,6 +57,9 @@ class UploadedFile:
     content: bytes
 
 
+_END_OF_HOST = re.compile("[/?#]")
+
+
 class Files:
     """The files of one provider.
 
@@ -139,7 +142,7 @@ def address_of(url: str, assets: Assets) -> Address:
     """Return the address of a result file under the link that was issued for it."""
     path, mark, query = below_host(url).partition("#")[0].partition("?")
     names = query_names(assets) if mark else ()
-    return _address(path, dict(parse_qsl(query, keep_blank_values=True)), names)
+    return _address(path, dict(parse_qsl(query, keep_blank_values=True)) if names else {}, names)
 
 
 def _address(path: str, query: Mapping[str, str], names: Iterable[str]) -> Address:
@@ -149,5 +152,6 @@ def _address(path: str, query: Mapping[str, str], names: Iterable[str]) -> Addre
 def below_host(url: str) -> str:
     """Return what follows the host in a URL: the path, the query and all."""
     _, _, rest = url.partition("//")
-    below = rest[len(re.split("[/?#]", rest, maxsplit=1)[0]) :]
+    end = _END_OF_HOST.search(rest)
+    below = rest[end.start() :] if end is not None else ""
     return below if below.startswith("/") else f"/{below}"

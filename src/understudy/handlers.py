@@ -23,36 +23,37 @@ from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Stream
 
 
-def _play_of(back: Backstage, call: Call) -> tuple[Play, Job]:
+def _play_of(call: Call) -> tuple[Play, Job]:
     """Return the job that a request is about, and what is kept of its record."""
     checked(call)
     play = call.play
-    job = None if play is None else _kept(back, call, play)
+    job = None if play is None else _kept(call, play)
     if play is None or job is None:
         raise Answered("notFound")
     return play, job
 
 
-def _kept(back: Backstage, call: Call, play: Play) -> Job | None:
+def _kept(call: Call, play: Play) -> Job | None:
     """Return what is kept of the record of a job, where it is this account's."""
     ours = play.account is call.account and play.job_type is call.job_type
-    return play.kept(back.clock.now()) if ours else None
+    return play.kept(call.now) if ours else None
 
 
 def status(back: Backstage, call: Call) -> Outcome:
     """Tell how a job is; then count the read."""
     operation = call.job_type.status
     assert operation is not None  # or nobody were routed here
-    play, job = _play_of(back, call)
-    if back.clock.now() < play.visible_at:
+    play, job = _play_of(call)
+    if call.now < play.visible_at:
         raise Answered(operation.invisible_error or "notFound")
-    play.job.poll_after_seconds = play.poll_after(back.clock.now())
-    told = play.told if job is play.job else None
+    record = play.record
+    record.poll_after_seconds = play.poll_after(call.now)
+    told = play.told if job is record else None
     reply = told or call.reply(operation.reply, job.state, (job.id,), job=shown(play, job, operation.reply, call.scope))
-    play.told = reply if operation.reply.steady and job is play.job else None
-    if not play.job.terminal:
+    play.told = reply if operation.reply.steady and job is record else None
+    if not record.terminal:
         play.reads += 1
-        back.clock.count_read(play.reads, f"job {play.job.id}, which is still {play.job.worded},")
+        back.clock.count_read(play.reads, play.told_as)
     back.stage.read(play)
     return reply
 
@@ -61,7 +62,7 @@ def result(back: Backstage, call: Call) -> Outcome:
     """Give what came of a job, or say that nothing has come of it yet."""
     operation = call.job_type.result
     assert operation is not None  # or nobody were routed here
-    play, job = _play_of(back, call)
+    play, job = _play_of(call)
     return call.reply(operation.reply, job.state, (job.id,), job=shown(play, job, operation.reply, call.scope))
 
 
@@ -69,7 +70,7 @@ def end(back: Backstage, call: Call) -> Outcome:
     """Stop a job or remove it, whichever the operation does in the state that the job is in."""
     kind = call.job_type
     ways = kind.endings(call.operation.id)
-    play, job = _play_of(back, call)
+    play, job = _play_of(call)
     way = next((way for way in ways if way.takes(job)), None)
     if way is not None and way is kind.cancel and not job.terminal:
         back.stage.cancel(play)
@@ -85,7 +86,7 @@ def listing(back: Backstage, call: Call) -> Outcome:
     operation = call.job_type.listing
     assert operation is not None  # or nobody were routed here
     checked(call)
-    jobs = [job for play in back.plays.values() if (job := _kept(back, call, play)) is not None]
+    jobs = [job for play in back.plays.values() if (job := _kept(call, play)) is not None]
     for by, place, otherwise in operation.filters:
         wanted = call.value((by,))
         if wanted not in (None, ""):
@@ -109,7 +110,7 @@ def events(back: Backstage, call: Call) -> Outcome:
     checked(call)
     job_id, ended, missed = None, False, []
     if operation.scope == "job":
-        play, job = _play_of(back, call)
+        play, job = _play_of(call)
         job_id, ended = job.id, play.job.state in operation.end
         missed = replayed(play, call.view.header.get("last-event-id", "")) if operation.replay else []
     comment = f": {operation.keep_alive_comment}\n\n".encode()

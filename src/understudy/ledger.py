@@ -97,9 +97,13 @@ def cost_of(prices: Iterable[Price], scope: Scope) -> float | None:
         prices: Of which the first that fits counts.
         scope: What conditions and places may name.
     """
-    price = next((price for price in prices if price.when is None or price.when.holds(scope)), None)
-    if price is None:
+    for price in prices:
+        if price.when is None or price.when.holds(scope):
+            break
+    else:
         return None
+    if not price.per:
+        return plain_number(price.amount)
     try:
         number = first_value(price.per, scope)
     except CodecError:  # what came is no number
@@ -114,4 +118,5 @@ def _exact(amount: float) -> Decimal:
 
 
 def _plain(amount: Decimal) -> float:
-    return plain_number(float(amount))
+    number = float(amount)
+    return int(number) if number.is_integer() else number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import random
 import re
 import uuid
@@ -14,7 +15,9 @@ from understudy.contract.templates import Text
 
 _PIECE = re.compile(r"\{(hex|digits|base32):(\d{1,3})\}|\{(uuid)\}")
 
-_MINT: dict[str, Callable[[random.Random, int], str]] = {
+Mint = Callable[[random.Random, int], str]
+
+_MINT: dict[str, Mint] = {
     "hex": lambda source, length: source.randbytes((length + 1) // 2).hex()[:length],
     "digits": lambda source, length: "".join(source.choices("0123456789", k=length)),
     "base32": lambda source, length: base64.b32encode(source.randbytes(length)).decode().lower()[:length],
@@ -40,4 +43,15 @@ def mint(pattern: str, source: random.Random) -> str:
         pattern: Such as `task_{hex:20}`; `{uuid}`, `{digits:n}` and `{base32:n}` are the other pieces.
         source: Where randomness comes from.
     """
-    return _PIECE.sub(lambda match: _MINT[match[1] or match[3]](source, int(match[2] or 0)), pattern)
+    pieces, rest = _pieces(pattern)
+    return "".join([text + make(source, length) for text, make, length in pieces]) + rest
+
+
+@functools.lru_cache(maxsize=1024)
+def _pieces(pattern: str) -> tuple[list[tuple[str, Mint, int]], str]:
+    """Return the pieces of a pattern, each with the text before it, how it is made and how long it is; and the rest."""
+    pieces, end = [], 0
+    for match in _PIECE.finditer(pattern):
+        pieces.append((pattern[end : match.start()], _MINT[match[1] or match[3]], int(match[2] or 0)))
+        end = match.end()
+    return pieces, pattern[end:]

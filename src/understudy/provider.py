@@ -118,6 +118,8 @@ class Provider:
             for job_type in contract.job_types.values()
             for operation, part in job_type.operation_ids().items()
         }
+        for operation in contract.operations:
+            self._parts.setdefault(operation, (contract.job_type, "", None))
         keys = {security.name for security in self._securities if security.place == "query"}
         self._told = {
             operation.id: {entry.name for entry in operation.parameters if entry.place == "query"} - keys
@@ -222,15 +224,16 @@ class Provider:
         no_operation = routed is None or routed.operation is None
         found = self._back.files.find(request.path, request.parameters) if no_operation and _reads(request) else None
         with self._lock:
-            if self.clock.now() < self._down_until:
+            now = self.clock.now()
+            if now < self._down_until:
                 return Severed(self._down_until, refused=True)
             try:
                 story = self._scenario if named is None else self.behaviour.scenario(named)
             except UsageError as error:
                 return self.record(request, problem(400, "no such scenario", str(error)))
             if found is not None:
-                return self.record(request, self._file(request, found, story, own=named is not None))
-            return self.record(request, self._answer(request, routed, story, own=named is not None))
+                return self.record(request, self._file(request, found, story, now, own=named is not None))
+            return self.record(request, self._answer(request, routed, story, now, own=named is not None))
 
     def record(self, request: Request, outcome: Outcome) -> Outcome:
         """Note a request and its answer in the journal, and return the answer."""
@@ -262,7 +265,7 @@ class Provider:
                 jobs=() if isinstance(outcome, Stream) else outcome.jobs,
                 request_body=kept(request.body),
                 reply_body=b"" if reply is None else kept(reply.body),
-                parameters=self._declared(request, outcome.operation),
+                parameters=self._declared(request, outcome.operation) if request.parameters else (),
                 scenario=request.scenario,
             )
         )
@@ -277,21 +280,23 @@ class Provider:
             if name in told
         ]
 
-    def _answer(self, request: Request, routed: Routed | None, story: Scenario | None, *, own: bool) -> Outcome:
+    def _answer(
+        self, request: Request, routed: Routed | None, story: Scenario | None, now: float, *, own: bool
+    ) -> Outcome:
         if routed is None or routed.operation is None:
-            return self._no_operation(request, () if routed is None else routed.methods, story)
+            return self._no_operation(request, () if routed is None else routed.methods, story, now)
         operation = routed.operation
-        job_type, part, about = self._parts.get(operation.id, (self.contract.job_type, "", None))
+        job_type, part, about = self._parts[operation.id]
         view = RequestView(None, request.parameters, request.header, routed.path)
-        scope = self._scope(request, view, operation.server)
+        scope = self._scope(request, view, operation.server, now)
         try:
-            account = self._authenticated(request, operation)
+            account = self._authenticated(request, operation, now)
             scope["account"], request.account = account, account.name
             story = account.story if account.story is not None and not own else story
             request.scenario = None if story is None else story.name
-            self._limit(account, operation, story)
+            self._limit(account, operation, story, now)
             view.body = decoded(request, operation)
-            call = Call(request, operation, job_type, account, view, scope, story)
+            call = Call(request, operation, job_type, account, view, scope, now, story)
             if own and story is not None:
                 call.balance = story.balance
             if about is not None:
@@ -331,26 +336,25 @@ class Provider:
         play = self.plays.asked_for(about, str(call.value(about.id)))
         return play if play is not None and play.account is call.account else None
 
-    def _limit(self, account: Account, operation: Operation, story: Scenario | None) -> None:
-        now = self.clock.now()
+    def _limit(self, account: Account, operation: Operation, story: Scenario | None, now: float) -> None:
         seconds = account.windows.admit(operation.id, now)
         if seconds is None:
             return
         form = (story and story.retry_after) or self.behaviour.retry_after
         raise Answered("rateLimited", () if form is None else [retry_after(form, seconds, now)])
 
-    def _scope(self, request: Request, view: RequestView, server: str) -> dict[str, Any]:
+    def _scope(self, request: Request, view: RequestView, server: str, now: float) -> dict[str, Any]:
         return {
             "request": view,
             "server": {"url": request.server_url or server},
-            "now": self.clock.now(),
+            "now": now,
             "url": request.path,
             "method": request.method,
             "secret": self.behaviour.secrets,
         }
 
-    def _authenticated(self, request: Request, operation: Operation) -> Account:
-        key = key_in(operation.security, request.header, request.parameters, self.clock.now())
+    def _authenticated(self, request: Request, operation: Operation, now: float) -> Account:
+        key = key_in(operation.security, request.header, request.parameters, now)
         if operation.security and (key is None or self.behaviour.refused_keys.search(key)):
             raise Answered("unauthorized")
         return self.accounts.of_key(key or self._key_of(request) or "")
@@ -358,9 +362,9 @@ class Provider:
     def _key_of(self, request: Request) -> str | None:
         return key_in(self._securities, request.header, request.parameters)
 
-    def _file(self, request: Request, found: Found, story: Scenario | None, *, own: bool) -> Outcome:
+    def _file(self, request: Request, found: Found, story: Scenario | None, now: float, *, own: bool) -> Outcome:
         """Answer with a file, or say why not."""
-        scope = self._bare_scope(request)
+        scope = self._bare_scope(request, now)
         if found.account and found.account != account_name(self._key_of(request) or ""):
             return self._refused(Answered("unauthorized"), None, found.job_type, scope, story)
         if found.expired:
@@ -377,16 +381,16 @@ class Provider:
         except Answered as answered:
             return self._refused(answered, None, found.job_type, scope, story)
 
-    def _no_operation(self, request: Request, methods: tuple[str, ...], story: Scenario | None) -> Reply:
+    def _no_operation(self, request: Request, methods: tuple[str, ...], story: Scenario | None, now: float) -> Reply:
         name = "methodNotAllowed" if methods else "unknownPath"
-        reply = self._refused(Answered(name), None, self.contract.job_type, self._bare_scope(request), story)
+        reply = self._refused(Answered(name), None, self.contract.job_type, self._bare_scope(request, now), story)
         if methods:
             reply.headers.append(("allow", ", ".join(methods)))
         return reply
 
-    def _bare_scope(self, request: Request) -> dict[str, Any]:
+    def _bare_scope(self, request: Request, now: float) -> dict[str, Any]:
         view = RequestView(None, request.parameters, request.header, {})
-        return self._scope(request, view, self.contract.servers[0])
+        return self._scope(request, view, self.contract.servers[0], now)
 
     def _refused(
         self,

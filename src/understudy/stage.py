@@ -15,7 +15,7 @@ from functools import partial
 
 from understudy.behaviour import Behaviour
 from understudy.callback import Delivery, Notice, challenged, compose
-from understudy.clock import Clock, Entry
+from understudy.clock import Clock
 from understudy.contract.codecs import as_text, dump_json
 from understudy.contract.expressions import first_value
 from understudy.contract.frames import Events
@@ -23,7 +23,7 @@ from understudy.contract.model import Callback
 from understudy.faults.fault import Shipment
 from understudy.files import address_of, below_host
 from understudy.journal import Attempt, Journal, Transition
-from understudy.lifecycle import JobError, Json, Output, State, Step
+from understudy.lifecycle import TERMINAL, JobError, Json, Output, State, Step
 from understudy.mint import mint, new_id
 from understudy.reach import NOT_SENT, shown_url
 from understudy.store import Play, Plays
@@ -67,6 +67,7 @@ class Stage:
         self._lock = lock
         self._callback_url = callback_url
         self._deliveries = 0
+        self._result_maker = self._make_result  # one for all jobs
 
     def begin(self, play: Play) -> None:
         """Put a new job into the first state of its timeline."""
@@ -101,45 +102,42 @@ class Stage:
         while play.reads_left is not None:
             self._next(play)
 
-    def _later(self, when: float, action: Callable[..., None], *arguments: object) -> Entry:
-        return self._clock.call_at(when, partial(self._locked, action, *arguments))
-
-    def _locked(self, action: Callable[..., None], *arguments: object) -> None:
-        with self._lock:
-            action(*arguments)
-
     def _next(self, play: Play) -> None:
-        play.reads_left = play.due = None
-        play.steps = play.steps[1:]
-        self._enter(play, play.steps[0])
+        with self._lock:
+            play.reads_left = play.due = None
+            play.steps = play.steps[1:]
+            self._enter(play, play.steps[0])
 
     def _enter(self, play: Play, step: Step, *, new: bool = False) -> None:
-        job, now = play.job, self._clock.now()
+        job, kind, state, now = play.record, play.job_type, step.state, self._clock.now()
         before = None if new else job.state
-        words = play.job_type.words
         play.told = None
-        status = step.status if step.status is not None else words.shown(step.state)
-        if step.state is State.SUCCEEDED:
-            self._make_outputs(play)
-        if step.state is State.FAILED:
+        status = step.status if step.status is not None else kind.words.shown(state)
+        if state is State.SUCCEEDED:
+            play.make_result = self._result_maker
+        elif state is State.FAILED:
             self._fail(play, now)
-        if step.state is State.CANCELLED and play.job_type.cancel is not None:
-            self._refund(play, play.job_type.cancel.refund, now)
-        job.enter(step.state, status=status, now=now)
-        job.progress = step.progress if step.progress is not None else job.progress
-        self._journal.add(Transition(now, job.id, job.state, status, before, job.error.name if job.error else None))
+        elif state is State.CANCELLED and kind.cancel is not None:
+            self._refund(play, kind.cancel.refund, now)
+        job.enter(state, status=status, now=now)
+        if step.progress is not None:
+            job.progress = step.progress
+        self._journal.add(Transition(now, job.id, state, status, before, job.error.name if job.error else None))
         if step.seconds is not None:
-            play.due = self._later(now + step.seconds, self._next, play)
+            play.due = self._clock.call_at(now + step.seconds, partial(self._next, play))
         play.reads_left = step.reads
-        if job.terminal:
+        if state in TERMINAL:
             play.account.active -= 1
             self._plays.ended(play)
-        self._tell_streams(play)
-        self._plan_callback(play)
-        self._let_go(play)
+        if kind.events is not None:
+            self._tell_streams(play, kind.events)
+        if kind.callback is not None:
+            self._plan_callback(play, kind.callback)
+        if play.request is not None:
+            self._let_go(play)
 
-    def _make_outputs(self, play: Play) -> None:
-        job, assets = play.job, play.job_type.assets
+    def _make_result(self, play: Play) -> None:
+        job, assets = play.record, play.job_type.assets
         given = play.job_type.with_defaults(job.model, job.input)
         subject = job if given == job.input else replace(job, input=given)
         picture = self._behaviour.pictures.of(subject)
@@ -162,7 +160,7 @@ class Stage:
             job.result = play.job_type.outputs.render({"job": job})
 
     def _fail(self, play: Play, now: float) -> None:
-        job = play.job
+        job = play.record
         failure = play.job_type.failures.get(play.plan.failure or "")
         if failure is None:
             job.error = JobError(message=play.plan.message or "the job failed")
@@ -172,17 +170,14 @@ class Stage:
         self._refund(play, failure.refund, now)
 
     def _refund(self, play: Play, share: float, now: float) -> None:
-        job = play.job
+        job = play.record
         if job.cost and share:
             job.spent = play.account.ledger.refund(job.id, job.cost, now, share=share)
             job.refunded = True
 
     # --- what subscribers and receivers are told ---
 
-    def _tell_streams(self, play: Play) -> None:
-        events = play.job_type.events
-        if events is None:
-            return
+    def _tell_streams(self, play: Play, events: Events) -> None:
         frames = frames_of(events, play)
         for stream in tuple(play.account.streams):  # a carrier may close one of them meanwhile
             if stream.operation == events.operation and stream.job_id in (None, play.job.id):
@@ -191,9 +186,8 @@ class Stage:
                 if stream.job_id is not None and play.job.state in events.end:
                     stream.end()
 
-    def _plan_callback(self, play: Play) -> None:
-        callback = play.job_type.callback
-        if callback is None or self._address(play, callback) is None or play.job.state not in callback.trigger:
+    def _plan_callback(self, play: Play, callback: Callback) -> None:
+        if play.record.state not in callback.trigger or self._address(play, callback) is None:
             return
         wanted = first_value(callback.only, {"request": play.request})
         if isinstance(wanted, list) and callback.trigger[play.job.state] not in wanted:
@@ -205,7 +199,7 @@ class Stage:
             self._attempt(play, 1)
 
     def _address(self, play: Play, callback: Callback) -> str | None:
-        return play.job.callback_url or (self._callback_url if callback.account else None)
+        return play.record.callback_url or (self._callback_url if callback.account else None)
 
     def _composed(
         self,
@@ -250,16 +244,22 @@ class Stage:
         if all(shipment.beside for shipment in shipments):  # the provider believes that it was delivered
             self._next_notice(play)
 
+    def _attempt_again(self, play: Play, attempt: int) -> None:
+        with self._lock:
+            self._attempt(play, attempt)
+
     def _ship(self, play: Play, shipment: Shipment) -> None:
         delivery = shipment.delivery
 
         def send() -> None:
-            if self._plays.get(play.job.id) is play:
+            if self._plays.get(play.record.id) is play:
                 self._send(delivery, done)
 
         def done(status: int | None, note: str) -> None:
             with self._lock:
-                if self._plays.get(play.job.id) is play:  # or it was forgotten meanwhile: neither told nor tried again
+                if (
+                    self._plays.get(play.record.id) is play
+                ):  # or it was forgotten meanwhile: neither told nor tried again
                     self._attempted(play, shipment, status, note)
 
         # on the agenda, and so without the lock: sending takes its time
@@ -289,7 +289,7 @@ class Stage:
         schedule = callback.retry_after_seconds
         if not delivered and not note.startswith(NOT_SENT) and delivery.attempt <= len(schedule):
             again = self._clock.now() + schedule[delivery.attempt - 1]
-            self._later(again, self._attempt, play, delivery.attempt + 1)
+            self._clock.call_at(again, partial(self._attempt_again, play, delivery.attempt + 1))
             return
         self._next_notice(play)
 
@@ -302,7 +302,7 @@ class Stage:
     def _let_go(self, play: Play) -> None:
         """Forget the request that made a job when nobody is to be told of it any more."""
         callback = play.job_type.callback
-        if (play.job.terminal and not play.notices) or callback is None or self._address(play, callback) is None:
+        if callback is None or self._address(play, callback) is None or (play.record.terminal and not play.notices):
             play.request = None
 
 

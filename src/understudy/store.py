@@ -87,7 +87,7 @@ class Play:
     """A job in play: the record, and what only the fake knows about it.
 
     Attributes:
-        job: The record.
+        record: The record, without a result as long as nobody has looked at it.
         account: Whose it is.
         job_type: Its kind.
         create: The group of operations that made it.
@@ -99,6 +99,7 @@ class Play:
         visible_at: When status reads begin to find it, in unix seconds.
         server_url: The external URL that it was made under.
         asset_url: The external URL that its files are served from.
+        make_result: Makes its result, once somebody looks; None where it is made, or where there is none.
         pictures: What its result files look like.
         addresses: Where they are, in the same order; empty where they have no links.
         notices: Callbacks that wait to be sent, the one under way first.
@@ -111,7 +112,7 @@ class Play:
         frames: The server-sent events about it so far, each with its id.
     """
 
-    job: Job
+    record: Job
     account: Account
     job_type: JobType
     create: Create
@@ -123,6 +124,7 @@ class Play:
     reads_left: int | None = None
     reads: int = 0
     told: Reply | None = None
+    make_result: Callable[[Play], None] | None = None
     pictures: tuple[Picture, ...] = ()
     addresses: tuple[Address, ...] = ()
     notices: Sequence[Notice] = ()
@@ -135,15 +137,29 @@ class Play:
     frames: Sequence[tuple[str, bytes]] = ()
 
     @property
+    def job(self) -> Job:
+        """The record, whole: whoever looks first has the result made, and most results are never looked at."""
+        if self.make_result is not None:
+            self.make_result(self)  # threads that look at one time make the same
+            self.make_result = None
+        return self.record
+
+    @property
     def met(self) -> Met:
         """How many of the requests about it each fault has met."""
         if self.counts is None:
             self.counts = {}
         return self.counts
 
+    def told_as(self) -> str:
+        """Return what an error calls it."""
+        return f"job {self.record.id}, which is still {self.record.worded},"
+
     def kept(self, now: float) -> Job | None:
         """Return the record as far as it is still kept: whole, without data, as expired, or None where it is gone."""
         job, retention = self.job, self.job_type.retention
+        if retention.job_seconds is None and retention.data_seconds is None:
+            return job
         age = 0.0 if job.ended_at is None else now - job.ended_at
         if retention.job_seconds is not None and age > retention.job_seconds:
             expired = replace(job.without_data(), state=State.EXPIRED, status=self.job_type.words.shown(State.EXPIRED))
@@ -152,8 +168,8 @@ class Play:
 
     def poll_after(self, now: float) -> float | None:
         """Return how long the provider wants to wait before it is asked for the job again; None once it has ended."""
-        status, made = self.job_type.status, self.job.created_at or 0.0
-        return None if status is None or self.job.terminal else status.every_seconds(now - made)
+        status, made = self.job_type.status, self.record.created_at or 0.0
+        return None if status is None or self.record.terminal else status.every_seconds(now - made)
 
 
 class Accounts(Mapping[str, Account]):
@@ -216,13 +232,14 @@ class Plays(Mapping[str, Play]):
         self._by_id: dict[str, Play] = {}
         self._ended: dict[str, None] = {}
         self._serving: dict[Address, Play] = {}
+        self._unseen: dict[str, Play] = {}
         self._added = 0
 
     def add(self, play: Play) -> None:
         """Number and remember a job, and forget the oldest where there are too many."""
         self._added += 1
         play.number = self._added
-        self._by_id[play.job.id] = play
+        self._by_id[play.record.id] = play
         while len(self._by_id) > self._max:
             self.forget(self._by_id[next(iter(self._ended or self._by_id))])
 
@@ -235,25 +252,33 @@ class Plays(Mapping[str, Play]):
     def issue(self, play: Play, addresses: Iterable[Address]) -> None:
         """Note where the result files of a job are, for as long as it is remembered."""
         play.addresses = tuple(addresses)
-        if self._by_id.get(play.job.id) is play:  # or it was forgotten meanwhile
+        self._unseen.pop(play.record.id, None)
+        if self._by_id.get(play.record.id) is play:  # or it was forgotten meanwhile
             self._serving.update((address, play) for address in play.addresses)
 
     def serving(self, address: Address) -> Play | None:
         """Return the job that has a result file at an address."""
+        if address not in self._serving:
+            for play in tuple(self._unseen.values()):  # links are issued when somebody looks, and may be foreseen
+                _ = play.job
         return self._serving.get(address)
 
     def ended(self, play: Play) -> None:
         """Note that a job is terminal, so that it may be forgotten."""
-        if self._by_id.get(play.job.id) is play:  # or it was forgotten meanwhile
-            self._ended[play.job.id] = None
+        job_id = play.record.id
+        if self._by_id.get(job_id) is play:  # or it was forgotten meanwhile
+            self._ended[job_id] = None
+            if play.make_result is not None:
+                self._unseen[job_id] = play
 
     def forget(self, play: Play) -> None:
         """Forget a job, whatever was still to come of it."""
-        del self._by_id[play.job.id]
-        self._ended.pop(play.job.id, None)
+        del self._by_id[play.record.id]
+        self._ended.pop(play.record.id, None)
+        self._unseen.pop(play.record.id, None)
         for address in play.addresses:
             self._serving.pop(address, None)
-        if not play.job.terminal:
+        if not play.record.terminal:
             play.account.active -= 1
             if play.due is not None:
                 play.due.cancel()

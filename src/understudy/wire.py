@@ -69,6 +69,8 @@ class Request:
 
 def _pairs(query: str) -> dict[str, str]:
     """Return the parameters of a query; most have nothing in them that is encoded."""
+    if not query:
+        return {}
     if "%" in query or "+" in query:
         return dict(parse_qsl(query, keep_blank_values=True))
     return {name: value for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)}

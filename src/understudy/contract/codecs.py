@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import orjson
@@ -74,7 +75,17 @@ def parse_json(text: str | bytes) -> Json:
     Raises:
         ValueError: It is not JSON.
     """
-    text = text if isinstance(text, str) else text.decode("utf-8-sig")
+    if isinstance(text, bytes):
+        if not _LONG_NUMBER.search(text):
+            try:
+                value = orjson.loads(text)
+            except ValueError:  # what is wrong with it, the other parser says
+                pass
+            else:
+                if text.count(b"[") + text.count(b"{") > MAX_NESTING:  # or it cannot be
+                    check_nesting(value)
+                return value
+        text = text.decode("utf-8-sig")
     try:
         value = _DECODER.decode(text)
     except RecursionError:
@@ -97,7 +108,8 @@ def _no_json(value: Any) -> Json:
 
 
 # orjson is some ten times as fast, and refuses what it cannot write: integers of more than 64 bits, half characters,
-# and with these options what is no JSON value.
+# and with these options what is no JSON value. Reading, it would take such an integer for a float.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _JSON_ALONE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_no_json)
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
@@ -141,8 +153,14 @@ def _read_json(value: Json) -> Json:
 
 
 def _whole(value: Json, factor: int = 1) -> int:
+    if value.__class__ is float and abs(value) < _EXACT:
+        return round(value * factor)
     number = as_number(value)
     return round(number if factor == 1 else as_number(number * factor))
+
+
+# Below it a float times a thousand is one, too.
+_EXACT = 1e300
 
 
 def _divided(value: Json, factor: int) -> float:
@@ -226,12 +244,12 @@ _PLAIN = {
         Codec("string", as_text, _read_number),
         Codec("decimal", _decimal, _read_number),
         Codec("epoch", _whole, as_number),
-        Codec("epochMs", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
+        Codec("epochMs", partial(_whole, factor=1000), lambda value: _divided(value, 1000)),
         Codec("iso", _iso, _read_iso),
         Codec("isoSeconds", lambda value: _iso(value, "seconds"), _read_iso),
         Codec("seconds", _whole, as_number),
-        Codec("milliseconds", lambda value: _whole(value, 1000), lambda value: _divided(value, 1000)),
-        Codec("percent", lambda value: _whole(value, 100), lambda value: _divided(value, 100)),
+        Codec("milliseconds", partial(_whole, factor=1000), lambda value: _divided(value, 1000)),
+        Codec("percent", partial(_whole, factor=100), lambda value: _divided(value, 100)),
         Codec("base64", _base64, _read_base64),
         Codec("sha256hex", _sha256hex, None),
         Codec("whsec", _whsec, None),

@@ -63,7 +63,7 @@ def parse_condition(text: str) -> Condition:
     parser = _Parser(text, tokens)
     holds = parser.either()
     parser.end()
-    return Condition(text, lambda scope: _truth(holds(scope)))
+    return Condition(text, holds)
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -117,20 +117,20 @@ class _Parser:
         while self._peek() == "||":
             self._take()
             parts.append(self._both())
-        return parts[0] if len(parts) == 1 else lambda scope: any(_truth(part(scope)) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda scope: any(part(scope) for part in parts)
 
     def _both(self) -> Operand:
         parts = [self._not()]
         while self._peek() == "&&":
             self._take()
             parts.append(self._not())
-        return parts[0] if len(parts) == 1 else lambda scope: all(_truth(part(scope)) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda scope: all(part(scope) for part in parts)
 
     def _not(self) -> Operand:
         if self._peek() == "!":
             self._take()
             inner = self._not()
-            return lambda scope: not _truth(inner(scope))
+            return lambda scope: not inner(scope)
         return self._comparison()
 
     def _comparison(self) -> Operand:
@@ -139,11 +139,11 @@ class _Parser:
         if operator == "~":
             return self._matching(left)
         if operator not in ("==", "!=", *_COMPARE):
-            return left
+            return lambda scope: _truth(left(scope))
         self._take()
         right = self._operand()
         if operator == "==":
-            return lambda scope: same(left(scope), right(scope))
+            return _equal(left, right)
         if operator == "!=":
             return lambda scope: not same(left(scope), right(scope))
         return _ordered(_COMPARE[operator], left, right)
@@ -180,7 +180,18 @@ class _Parser:
         return inner
 
 
+def _equal(left: Operand, right: Operand) -> Operand:
+    def holds(scope: Scope) -> bool:
+        first, second = left(scope), right(scope)
+        return first == second if first.__class__ is second.__class__ is str else same(first, second)
+
+    return holds
+
+
 def _value_of(expression: Expression) -> Operand:
+    if not expression.codecs:
+        return expression.raw
+
     def value(scope: Scope) -> Any:
         try:
             return expression.value(scope)

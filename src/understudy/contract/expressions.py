@@ -88,8 +88,9 @@ def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
 
 
-# What has no members.
+# What has no members, and what has none that are attributes.
 _PLAIN = frozenset({str, bytes, int, float, bool, type(None)})
+_OTHERS = _PLAIN | {dict, list, tuple}
 
 
 def _step(value: Any, name: str, attribute: str) -> Any:
@@ -109,7 +110,7 @@ def _item(value: Any, name: str) -> Json:
 
 
 def _way(root: str, path: tuple[str, ...], pointer: tuple[str, ...]) -> Look:
-    """Return what finds a value in a scope; most expressions name a root and one member of it."""
+    """Return what finds a value in a scope; most name one member of a job or a request, and perhaps one below."""
     steps = [(name, _snake(name)) for name in path]
 
     def follow(scope: Scope) -> Any:
@@ -120,15 +121,24 @@ def _way(root: str, path: tuple[str, ...], pointer: tuple[str, ...]) -> Look:
             value = value.get(name) if isinstance(value, dict) else _item(value, name)
         return value
 
-    if pointer or len(steps) != 1:
+    if root not in ("job", "request") or len(steps) != 1 or len(pointer) > 1:
         return follow
     ((name, attribute),) = steps
 
     def member(scope: Scope) -> Any:
         value = scope.get(root)
-        return getattr(value, attribute, None) if value.__class__ is Job else _step(value, name, attribute)
+        return _step(value, name, attribute) if value.__class__ in _OTHERS else getattr(value, attribute, None)
 
-    return member
+    if not pointer:
+        return member
+    (inner,) = pointer
+
+    def below(scope: Scope) -> Any:
+        value = scope.get(root)
+        value = _step(value, name, attribute) if value.__class__ in _OTHERS else getattr(value, attribute, None)
+        return value.get(inner) if isinstance(value, dict) else _item(value, inner)
+
+    return below
 
 
 def _rendered(look: Look, codecs: tuple[Codec, ...]) -> Look:
@@ -136,6 +146,8 @@ def _rendered(look: Look, codecs: tuple[Codec, ...]) -> Look:
     codecs = tuple(codec for codec in codecs if codec.name != "omit")
     if not codecs:
         return look
+    if len(codecs) == 1:
+        return _rendered_by(look, *codecs)
 
     def render(scope: Scope) -> Json:
         value = look(scope)
@@ -147,6 +159,31 @@ def _rendered(look: Look, codecs: tuple[Codec, ...]) -> Look:
         return value
 
     return render
+
+
+def _rendered_by(look: Look, codec: Codec) -> Look:
+    otherwise, write = codec.argument if codec.name == "default" else None, codec.render
+
+    def render(scope: Scope) -> Json:
+        value = look(scope)
+        return otherwise if value is None else write(value)
+
+    return render
+
+
+def _undone(look: Look, codecs: tuple[Codec, ...]) -> Look:
+    """Return what finds a value in a scope and undoes codecs on it."""
+
+    def read(scope: Scope) -> Json:
+        value = look(scope)
+        for codec in reversed(codecs):
+            if codec.name == "default":
+                value = codec.argument if value is None else value
+            elif value is not None:
+                value = (codec.read or codec.render)(value)
+        return value
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -171,6 +208,16 @@ class Expression:
     def raw(self) -> Look:
         """Returns the value over a scope before any codec, or None when there is none."""
         return _way(self.root, self.path, self.pointer or ())
+
+    @functools.cached_property
+    def sent(self) -> Look:
+        """Returns what a client has sent there, codecs undone; what only renders is rendered.
+
+        Raises:
+            CodecError: A codec cannot take the value.
+            OverflowError: The same.
+        """
+        return _undone(self.raw, self.codecs) if self.codecs else self.raw
 
     @functools.cached_property
     def value(self) -> Look:

@@ -37,7 +37,7 @@ class Security:
         if value is None or not self.scheme:
             return value or None
         scheme, _, key = value.partition(" ")
-        if scheme.lower() != self.scheme.lower():
+        if scheme != self.scheme and scheme.lower() != self.scheme.lower():
             return None
         return access_key_in(key, now) if self.lifetime_seconds is not None else key.strip() or None
 

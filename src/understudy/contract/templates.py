@@ -115,7 +115,9 @@ class Text:
     parts: tuple[str | Expression, ...]
 
     def render(self, scope: Scope) -> str:
-        return "".join(part if isinstance(part, str) else part.text_value(scope) for part in self.parts)
+        if len(self.parts) == 1 and isinstance(self.parts[0], str):
+            return self.parts[0]
+        return "".join([part if isinstance(part, str) else part.text_value(scope) for part in self.parts])
 
     def read(self, value: Json, into: Reading, at: Path) -> None:
         pass
@@ -136,19 +138,29 @@ class Object:
     spread: Leaf | None
 
     @cached_property
-    def _parts(self) -> tuple[tuple[str, Callable[[Scope], Json], bool], ...]:
-        return tuple((key, node.render, _may_be_left_out(node)) for key, node in self.members)
+    def _constant(self) -> dict[str, Json]:
+        """The object with what is always the same, and with None for all else, in order."""
+        return {key: node.value if isinstance(node, Literal | Match) else None for key, node in self.members}
+
+    @cached_property
+    def _varying(self) -> tuple[tuple[str, Callable[[Scope], Json], bool], ...]:
+        """The other members: their names, how they are rendered, and whether they may be left out."""
+        nodes = [(key, _shown_form(node)) for key, node in self.members if not isinstance(node, Literal | Match)]
+        return tuple((key, node.render, isinstance(node, Leaf) and node.omit) for key, node in nodes)
 
     def render(self, scope: Scope) -> dict[str, Json]:
-        value = {}
-        for key, render, may_be_left_out in self._parts:
+        value = self._constant.copy()
+        for key, render, may_be_left_out in self._varying:
             rendered = render(scope)
-            if rendered is not None or not may_be_left_out:
+            if rendered is not None:
                 value[key] = rendered
+            elif may_be_left_out:
+                del value[key]
         if self.spread is not None:
             rest = self.spread.render(scope)
             if isinstance(rest, dict):
-                value.update((key, item) for key, item in rest.items() if key not in value)
+                for key, item in rest.items():
+                    value.setdefault(key, item)
         return value
 
     def read(self, value: Json, into: Reading, at: Path) -> None:
@@ -164,9 +176,9 @@ class Object:
             self.spread.read({key: item for key, item in value.items() if key not in named}, into, at)
 
 
-def _may_be_left_out(node: Template) -> bool:
-    """Say whether a member goes when it has no value."""
-    return _may_be_left_out(node.options[0]) if isinstance(node, Either) else isinstance(node, Leaf) and node.omit
+def _shown_form(node: Template) -> Template:
+    """Return what is rendered of a node that has several forms."""
+    return _shown_form(node.options[0]) if isinstance(node, Either) else node
 
 
 def literals(node: Template) -> int:

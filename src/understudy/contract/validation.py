@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,12 +53,11 @@ class SchemaCheck:
         whole = {"allOf": [schema], "components": _referred(schema, components)}
         self._validator = compile_schema(whole, formats=True)
 
-    def violations(self, value: Json, place: str = "body") -> Iterable[Violation]:
+    def violations(self, value: Json, place: str = "body") -> Sequence[Violation]:
         """Return what is wrong with a value, in the order of the schema."""
         if self._validator.is_valid(value):
-            return
-        for error in self._validator.iter_errors(value):
-            yield _violation(error, place)
+            return ()
+        return [_violation(error, place) for error in self._validator.iter_errors(value)]
 
 
 def _referred(schema: Json, components: Json) -> Json:
@@ -122,19 +121,18 @@ class Parameter:
     numeric: bool
     constant: Json = None
 
-    def violations(self, values: Mapping[str, str]) -> Iterable[Violation]:
+    def violations(self, values: Mapping[str, str]) -> Sequence[Violation]:
         """Return what is wrong with this parameter among the values of its place."""
         text = values.get(self.name.lower() if self.place == "header" else self.name)
         if text is None and self.required:
             message = f'"{self.name}" is a required parameter'
-            yield Violation(self.place, self.name, pointer_to([self.name]), "required", None, None, message)
-        if text is None or (text == "" and not self.required):
-            return
-        if self.check is not None:
-            for found in self.check.violations(_typed(text) if self.numeric else text, self.place):
-                yield Violation(
-                    self.place, self.name, pointer_to([self.name]), found.keyword, found.limit, text, found.message
-                )
+            return [Violation(self.place, self.name, pointer_to([self.name]), "required", None, None, message)]
+        if text is None or (text == "" and not self.required) or self.check is None:
+            return ()
+        return [
+            Violation(self.place, self.name, pointer_to([self.name]), found.keyword, found.limit, text, found.message)
+            for found in self.check.violations(_typed(text) if self.numeric else text, self.place)
+        ]
 
 
 def _typed(text: str) -> Json:
@@ -238,7 +236,7 @@ class BodyCheck:
         known = {name: value for name, value in given.items() if name in outline.members}
         return _laid(_laid(outline.fixed, known), body or {}) or body
 
-    def violations(self, body: Json) -> Iterable[Violation]:
+    def violations(self, body: Json) -> Sequence[Violation]:
         """Return what is wrong with a decoded body."""
         if self.discriminator is None:
             return self.check.violations(body) if self.check is not None else ()

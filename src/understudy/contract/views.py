@@ -94,7 +94,7 @@ class Read(NamedTuple):
 
 def rendered_headers(headers: Iterable[tuple[str, Template]], scope: Scope) -> list[tuple[str, str]]:
     """Return headers with their values as text; one without a value is left out."""
-    values = ((name, template.render(scope)) for name, template in headers) if headers else ()
+    values = ((name, template.render(scope)) for name, template in headers)
     return [(name, as_text(value)) for name, value in values if value is not None]
 
 
@@ -139,9 +139,12 @@ class View:
         own = self.words.shown(state) if self.own_words and state is not None else None
         if own is not None:
             scope = {**scope, "job": replace(scope["job"], status=own)}
-        headers, body = rendered_headers(self.headers, scope), _chosen(self.variants[state], scope).render(scope)
-        status = self.status(state, scope)
-        headers += (_FAILED_HEADERS.value(scope) or {}).items() if self.failed_http else ()
+        body = _chosen(self.variants[state], scope).render(scope)
+        headers = rendered_headers(self.headers, scope) if self.headers else []
+        status = self.http.get(state) or self.http[None]
+        if self.failed_http:
+            status = self.status(state, scope)
+            headers += (_FAILED_HEADERS.value(scope) or {}).items()
         if self.media_type is None:
             return Rendered(status, headers, body)
         return Rendered(status, headers, body, str(self.media_type.render(scope)))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,13 +21,16 @@ if TYPE_CHECKING:
 
 Touch = tuple[str, str]
 
+#: What finds out what an entry of a journal touches, and what of the entry it needs: entries are counted by it.
+Sort = tuple[Callable[..., Iterator[Touch]], tuple[str | int | None, ...]]
+
 
 class Tally:
     """Counts what is touched of each provider that it looks at; it outlives their resets."""
 
     def __init__(self) -> None:
         self._watched: dict[str, tuple[Contract, Behaviour]] = {}
-        self._counts: dict[str, Counter[Touch]] = {}
+        self._counts: dict[str, Counter[Sort]] = {}
         self._lock = threading.Lock()
 
     def attend(self, provider: Provider) -> None:
@@ -37,14 +39,24 @@ class Tally:
         with self._lock:
             self._watched[contract.name] = contract, provider.behaviour
             counts = self._counts.setdefault(contract.name, Counter())
-        errors = frozenset(name for kind in contract.job_types.values() for name in kind.errors.rules)
-        provider.journal.listeners.append(partial(self._note, counts, provider.plays, errors))
+        note: Callable[[Entry], None] = partial(self._note, counts)
+        if any(kind.retention.expires for kind in contract.job_types.values()):
+            note = partial(self._note_expired, counts, provider.plays)
+        provider.journal.listeners.append(note)
 
-    def _note(self, counts: Counter[Touch], plays: Plays, errors: frozenset[str], entry: Entry) -> None:
-        found = (*touched(entry, errors), *_expired(entry, plays))
+    def _note(self, counts: Counter[Sort], entry: Entry) -> None:
+        sort = sort_of(entry)
         with self._lock:
-            for touch in found:
-                counts[touch] += 1
+            counts[sort] += 1
+
+    def _note_expired(self, counts: Counter[Sort], plays: Plays, entry: Entry) -> None:
+        """Count an entry, and with it the jobs that it finds expired: nobody has moved them there."""
+        self._note(counts, entry)
+        for job_id in entry.jobs if isinstance(entry, Exchange) else ():
+            play = plays.get(job_id)
+            job = play.kept(entry.at) if play is not None else None
+            if play is not None and job is not None and job.state is not play.record.state:
+                self._note(counts, Transition(entry.at, job_id, job.state, job.status, play.record.state))
 
     def report(self) -> list[Covered]:
         """Return what was touched of the providers at which anything has happened."""
@@ -52,70 +64,62 @@ class Tally:
         from understudy.coverage.report import Covered
 
         with self._lock:
-            seen = [(name, Counter(counts)) for name, counts in sorted(self._counts.items()) if counts]
-        return [
-            Covered(
-                name,
-                tuple(item._replace(times=counts[item.kind, item.name]) for item in items_of(*self._watched[name])),
-            )
-            for name, counts in seen
-        ]
+            seen = [(name, Counter(sorts)) for name, sorts in sorted(self._counts.items())]
+        found = []
+        for name, sorts in seen:
+            contract, behaviour = self._watched[name]
+            errors = frozenset(error for kind in contract.job_types.values() for error in kind.errors.rules)
+            counts = Counter[Touch]()
+            for (touched, told), times in sorts.items():
+                counts.update(dict.fromkeys(touched(errors, *told), times))
+            if counts:
+                items = items_of(contract, behaviour)
+                found.append(Covered(name, tuple(item._replace(times=counts[item.kind, item.name]) for item in items)))
+        return found
 
 
-def touched(entry: Entry, errors: frozenset[str]) -> Iterable[Touch]:
-    """Return what an entry of a journal touches, each as a kind and a name.
-
-    Args:
-        entry: The entry.
-        errors: The named errors that the contract has rules for; for another one its fallback is touched.
-    """
+def sort_of(entry: Entry) -> Sort:
+    """Return what of an entry tells what it touches, after what finds that out."""
     match entry:
-        case Exchange():
-            return _by_answer(entry.operation, entry.status, entry.scenario, entry.error, errors)
         case Transition():
-            return _by_move(entry.before, entry.state, entry.failure)
+            return _by_move, (entry.before, entry.state, entry.failure)
+        case Exchange():
+            return _by_answer, (entry.operation, entry.status, entry.scenario, entry.error)
         case Attempt():
-            ways = {"delivered": entry.delivered, "refused": not entry.delivered and entry.status is not None}
-            ways |= {"retried": entry.attempt > 1, "signed": entry.signed and entry.status is not None}
-            return (("callbacks", way) for way, holds in ways.items() if holds)
+            return _by_attempt, (entry.delivered, entry.status is not None, entry.attempt > 1, entry.signed)
         case _:
-            return (("faults", entry.fault),)
+            return _by_fault, (entry.fault,)
 
 
-@functools.lru_cache(maxsize=1024)
+def _by_move(_: frozenset[str], before: State | None, state: State, failure: str | None) -> Iterator[Touch]:
+    if before is not state:  # or it has only got another word
+        yield kind_of(state), state.value
+        yield "transitions", walk(before, state)
+    if failure is not None:
+        yield "failures", failure
+
+
 def _by_answer(
-    operation: str | None, status: int | None, scenario: str | None, error: str | None, errors: frozenset[str]
-) -> tuple[Touch, ...]:
-    found = []
+    errors: frozenset[str], operation: str | None, status: int | None, scenario: str | None, error: str | None
+) -> Iterator[Touch]:
     if operation is not None and status is not None:
-        found.append(("operations", f"{operation} {status}"))
+        yield "operations", f"{operation} {status}"
     if operation is not None and scenario is not None:
-        found.append(("scenarios", scenario))
-    while error is not None and error not in errors:
+        yield "scenarios", scenario
+    while error is not None and error not in errors:  # where there is no rule for it, its fallback is touched
         error = ENGINE_ERRORS.get(error)
     if error is not None:
-        found.append(("errors", error))
-    return tuple(found)
+        yield "errors", error
 
 
-@functools.lru_cache(maxsize=1024)
-def _by_move(before: State | None, state: State, failure: str | None) -> tuple[Touch, ...]:
-    found = []
-    if before is not state:  # or it has only got another word
-        found = [(kind_of(state), state.value), ("transitions", walk(before, state))]
-    if failure is not None:
-        found.append(("failures", failure))
-    return tuple(found)
+def _by_attempt(_: frozenset[str], delivered: bool, answered: bool, again: bool, signed: bool) -> Iterator[Touch]:
+    ways = {"delivered": delivered, "refused": answered and not delivered, "retried": again}
+    ways["signed"] = signed and answered
+    return (("callbacks", way) for way, holds in ways.items() if holds)
 
 
-def _expired(entry: Entry, plays: Plays) -> Iterator[Touch]:
-    """Return what is touched when somebody asks for a job that has expired since: nobody has moved it there."""
-    for job_id in entry.jobs if isinstance(entry, Exchange) else ():
-        play = plays.get(job_id)
-        job = play.kept(entry.at) if play is not None and play.job_type.retention.expires else None
-        if play is not None and job is not None and job.state is not play.job.state:
-            yield kind_of(job.state), job.state.value
-            yield "transitions", walk(play.job.state, job.state)
+def _by_fault(_: frozenset[str], fault: str) -> Iterator[Touch]:
+    yield "faults", fault
 
 
 def kind_of(state: State) -> str:
