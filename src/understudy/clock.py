@@ -11,6 +11,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from understudy.errors import ClockExhausted
 
@@ -31,15 +32,16 @@ _TURNS = 8
 class Entry:
     """Something that is due at a moment; it can be cancelled until then."""
 
-    __slots__ = ("action", "done")
+    __slots__ = ("action", "arguments", "done")
 
-    def __init__(self, action: Callable[[], None]) -> None:
+    def __init__(self, action: Callable[..., None], *arguments: Any) -> None:
         self.action = action
+        self.arguments = arguments
         self.done = False
 
     def cancel(self) -> None:
         """Make sure that the action never happens, and let go of what it would have been about."""
-        self.done, self.action = True, _nothing
+        self.done, self.action, self.arguments = True, _nothing, ()
 
 
 class Clock:
@@ -67,17 +69,18 @@ class Clock:
         """Skip that many seconds, and do what falls due in them."""
         raise NotImplementedError
 
-    def call_at(self, when: float, action: Callable[[], None]) -> Entry:
+    def call_at(self, when: float, action: Callable[..., None], *arguments: Any) -> Entry:
         """Put an action on the agenda.
 
         Args:
             when: The moment, in unix seconds; one that is past is due at once.
-            action: Called without arguments.
+            action: What is called.
+            *arguments: What it is called with.
 
         Returns:
             The entry, which can be cancelled.
         """
-        entry = Entry(action)
+        entry = Entry(action, *arguments)
         with self._lock:
             heapq.heappush(self._agenda, (when, next(self._order), entry))
             is_next = self._agenda[0][2] is entry
@@ -118,7 +121,7 @@ class Clock:
             when, _, entry = heapq.heappop(self._agenda)
         self._reach(when)
         entry.done = True
-        entry.action()
+        entry.action(*entry.arguments)
         return True
 
     def _reach(self, when: float) -> None:

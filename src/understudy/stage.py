@@ -67,7 +67,7 @@ class Stage:
         self._lock = lock
         self._callback_url = callback_url
         self._deliveries = 0
-        self._result_maker = self._make_result  # one for all jobs
+        self._result_maker, self._go_on = self._make_result, self._next  # one for all jobs
 
     def begin(self, play: Play) -> None:
         """Put a new job into the first state of its timeline."""
@@ -124,7 +124,7 @@ class Stage:
             job.progress = step.progress
         self._journal.add(Transition(now, job.id, state, status, before, job.error.name if job.error else None))
         if step.seconds is not None:
-            play.due = self._clock.call_at(now + step.seconds, partial(self._next, play))
+            play.due = self._clock.call_at(now + step.seconds, self._go_on, play)
         play.reads_left = step.reads
         if state in TERMINAL:
             play.account.active -= 1
@@ -289,7 +289,7 @@ class Stage:
         schedule = callback.retry_after_seconds
         if not delivered and not note.startswith(NOT_SENT) and delivery.attempt <= len(schedule):
             again = self._clock.now() + schedule[delivery.attempt - 1]
-            self._clock.call_at(again, partial(self._attempt_again, play, delivery.attempt + 1))
+            self._clock.call_at(again, self._attempt_again, play, delivery.attempt + 1)
             return
         self._next_notice(play)
 

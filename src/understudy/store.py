@@ -229,8 +229,9 @@ class Plays(Mapping[str, Play]):
 
     def __init__(self, max_jobs: int = MAX_JOBS) -> None:
         self._max = max_jobs
-        self._by_id: dict[str, Play] = {}
-        self._ended: dict[str, None] = {}
+        # a dict has to look for its first key among all those that have gone
+        self._by_id: OrderedDict[str, Play] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._serving: dict[Address, Play] = {}
         self._unseen: dict[str, Play] = {}
         self._added = 0
