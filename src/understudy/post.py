@@ -8,13 +8,14 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from understudy.callback import Delivery
 from understudy.reach import NOT_MET, NOT_SENT, refusal, tls
 
 if TYPE_CHECKING:
     import httpx
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Scope
 
 Done = Callable[[int | None, str], None]
 
@@ -102,34 +103,78 @@ class _App:
     async def _post(self, delivery: Delivery, done: Done) -> None:
         try:
             if delivery.first is not None:
-                answer = await self._answered(delivery.first)
-                if not delivery.first.met(answer.content):
+                _, answer = await self._answered(delivery.first)
+                if not delivery.first.met(answer):
                     done(None, NOT_MET)
                     return
-            reply = await self._answered(delivery)
+            status, _ = await self._answered(delivery)
         except TimeoutError:
             done(None, f"no answer within {delivery.timeout_seconds:g} seconds")
         except (Exception, asyncio.CancelledError) as error:  # whatever an application does is its own affair
             done(None, f"no answer: {type(error).__name__}")
         else:
-            done(reply.status_code, "")
+            done(status, "" if status is not None else "no answer: the application has sent none")
 
-    async def _answered(self, delivery: Delivery) -> httpx.Response:
-        import httpx
-
-        # without a client, which would keep cookies, and takes longer to make than the callback to send
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
-        request = httpx.Request("POST", delivery.url, headers=_encoded(delivery), content=delivery.body)
+    async def _answered(self, delivery: Delivery) -> tuple[int | None, bytes]:
+        """Return the status and the body that the application answers with; one that breaks before answers 500."""
+        answer = _Answer(delivery)
         async with asyncio.timeout(delivery.timeout_seconds):
-            reply = await transport.handle_async_request(request)
-            await reply.aread()
-            return reply
+            try:
+                await self._app(_scope(delivery), answer.receive, answer.send)
+            except Exception:  # as every server of ASGI has it
+                answer.status = answer.status or 500
+        return answer.status, bytes(answer.body)
 
     def close(self) -> None:
         if self._loop is not None and self._thread is not None:
             _stop(self._loop)
             self._thread.join()
             self._loop = self._thread = None
+
+
+class _Answer:
+    """One request to an ASGI application, and what it answers."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.status: int | None = None
+        self.body = bytearray()
+        self._asked: bytes | None = delivery.body
+        self._over = asyncio.Event()
+
+    async def receive(self) -> Message:
+        if self._asked is None:
+            await self._over.wait()
+            return {"type": "http.disconnect"}
+        asked, self._asked = self._asked, None
+        return {"type": "http.request", "body": asked, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                self._over.set()
+
+
+def _scope(delivery: Delivery) -> Scope:
+    """Return a callback as an ASGI scope."""
+    url = urlsplit(delivery.url)
+    headers = [(b"host", url.netloc.rpartition("@")[2].encode()), *_encoded(delivery)]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": url.scheme,
+        "path": unquote(url.path) or "/",
+        "raw_path": url.path.encode() or b"/",
+        "query_string": url.query.encode(),
+        "root_path": "",
+        "headers": [*headers, (b"content-length", str(len(delivery.body)).encode())],
+        "server": (url.hostname, url.port or (443 if url.scheme == "https" else 80)),
+        "client": ("127.0.0.1", 0),
+    }
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -143,4 +188,4 @@ def _stop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _encoded(delivery: Delivery) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in delivery.headers]
+    return [(name.lower().encode(), value.encode()) for name, value in delivery.headers]
