@@ -108,7 +108,8 @@ class Clock:
 
     def run_due(self) -> None:
         """Do everything that is due by now, in order."""
-        while self._run_one(self.now()):
+        until = self.now()
+        while self._run_one(until):
             pass
 
     def _run_one(self, until: float) -> bool:

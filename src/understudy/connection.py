@@ -102,12 +102,15 @@ class Connection(HttpToolsProtocol):
             super().on_body(bytes(body))
 
     def _write(self, reply: Reply) -> None:
-        default = b"".join(b"%s: %s\r\n" % header for header in self.server_state.default_headers)
-        body = b"" if reply.status in NO_BODY else reply.body
-        length = b"" if reply.status in NO_BODY else b"content-length: %d\r\n" % len(body)
-        head = b"".join(b"%s: %s\r\n" % encoded(name, value) for name, value in reply.headers)
-        sent = b"" if self.scope["method"] == "HEAD" else body
-        self.transport.write(b"".join((STATUS_LINE[reply.status], default, head, length, b"\r\n", sent)))
+        pieces = [STATUS_LINE[reply.status], *[b"%s: %s\r\n" % header for header in self.server_state.default_headers]]
+        pieces += [b"%s: %s\r\n" % encoded(name, value) for name, value in reply.headers]
+        if reply.status in NO_BODY:
+            pieces.append(b"\r\n")
+        else:
+            pieces.append(b"content-length: %d\r\n\r\n" % len(reply.body))
+            if self.scope["method"] != "HEAD":
+                pieces.append(reply.body)
+        self.transport.write(b"".join(pieces))
         self.on_response_complete()
 
     def _go_on(self) -> None:

@@ -72,7 +72,7 @@ class Ledger:
 
     def covers(self, amount: float, jobs: int = 1) -> bool:
         """Say whether there is enough for that many jobs at that price each; nothing costs nothing."""
-        return _exact(amount) * jobs <= max(self._balance, Decimal(0))
+        return _exact(amount) * jobs <= max(self._balance, _NOTHING)
 
     def charge(self, job_id: str, amount: float, now: float) -> None:
         """Take money for a job."""
@@ -110,6 +110,9 @@ def cost_of(prices: Iterable[Price], scope: Scope) -> float | None:
         number = None
     counts = isinstance(number, int | float) and not isinstance(number, bool) and number >= 0
     return _plain(_exact(price.amount) * _exact(number if counts else 1))
+
+
+_NOTHING = Decimal(0)
 
 
 @functools.lru_cache(maxsize=1024)

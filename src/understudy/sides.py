@@ -46,5 +46,7 @@ class Sides:
     def _side(self, scope: Scope) -> ASGIApp:
         if scope["path"].startswith("/__admin/") or scope["path"] == "/__admin":
             return self._ours
-        from_page = any(name == b"origin" for name, _ in scope["headers"])
-        return self._to_pages if from_page else self._carrier
+        for name, _ in scope["headers"]:
+            if name == b"origin":
+                return self._to_pages
+        return self._carrier

@@ -30,7 +30,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._watched: dict[str, tuple[Contract, Behaviour]] = {}
-        self._counts: dict[str, Counter[Sort]] = {}
+        self._counts: dict[str, dict[Sort, int]] = {}
         self._lock = threading.Lock()
 
     def attend(self, provider: Provider) -> None:
@@ -38,18 +38,18 @@ class Tally:
         contract = provider.contract
         with self._lock:
             self._watched[contract.name] = contract, provider.behaviour
-            counts = self._counts.setdefault(contract.name, Counter())
+            counts = self._counts.setdefault(contract.name, {})
         note: Callable[[Entry], None] = partial(self._note, counts)
         if any(kind.retention.expires for kind in contract.job_types.values()):
             note = partial(self._note_expired, counts, provider.plays)
         provider.journal.listeners.append(note)
 
-    def _note(self, counts: Counter[Sort], entry: Entry) -> None:
+    def _note(self, counts: dict[Sort, int], entry: Entry) -> None:
         sort = sort_of(entry)
         with self._lock:
-            counts[sort] += 1
+            counts[sort] = counts.get(sort, 0) + 1
 
-    def _note_expired(self, counts: Counter[Sort], plays: Plays, entry: Entry) -> None:
+    def _note_expired(self, counts: dict[Sort, int], plays: Plays, entry: Entry) -> None:
         """Count an entry, and with it the jobs that it finds expired: nobody has moved them there."""
         self._note(counts, entry)
         for job_id in entry.jobs if isinstance(entry, Exchange) else ():
@@ -64,7 +64,7 @@ class Tally:
         from understudy.coverage.report import Covered
 
         with self._lock:
-            seen = [(name, Counter(sorts)) for name, sorts in sorted(self._counts.items())]
+            seen = [(name, dict(sorts)) for name, sorts in sorted(self._counts.items())]
         found = []
         for name, sorts in seen:
             contract, behaviour = self._watched[name]
