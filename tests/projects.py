@@ -16,14 +16,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
-@pytest.fixture
-def unmeasured(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A project whose tests are not measured for coverage: those that run for long take twice as long with it."""
-    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
-        monkeypatch.delenv(name)
-    return project
-
-
 def run(project: pytest.Pytester, code: str, *options: str) -> pytest.RunResult:
     """Run tests of the project."""
     project.makepyfile(code)

@@ -89,7 +89,7 @@ class CarefulShortApi(ClientSuite):
 
 
 # Each of the three ways in which a client waits, and each provider, once; all of them in the nightly run.
-RIGHT = [
+RIGHT: list[type[ClientSuite]] = [
     type("Reference_shortapi", (Reference,), {"provider": "shortapi"}),
     type("AsyncReference_oxen", (AsyncReference,), {"provider": "oxen"}),
     type("CalledBack_kie", (CalledBack,), {"provider": "kie"}),

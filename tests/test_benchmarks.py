@@ -23,6 +23,8 @@ from benchmarks.report import BEGIN, END, Result, Run, as_json, lines, page
 from understudy.contract.build import load_contract
 from understudy.folders import bundled_root
 
+pytestmark = pytest.mark.unmeasured
+
 ROOT = Path(__file__).parents[1]
 
 #: Those that need nothing from npm.

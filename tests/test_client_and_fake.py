@@ -31,6 +31,8 @@ from understudy.callback import Delivery
 from understudy.fake import API_KEY
 from understudy.strategies import timelines
 
+pytestmark = pytest.mark.unmeasured
+
 HOOK = "http://127.0.0.1:9/hook"
 
 

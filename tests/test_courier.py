@@ -63,6 +63,19 @@ def test_a_slow_receiver_holds_nothing_up(live: LiveServer, http: httpx.Client) 
         assert not told(live).attempts
 
 
+def test_many_callbacks_are_under_way_at_one_time(live: LiveServer, http: httpx.Client) -> None:
+    """However many answers a receiver owes, each callback that it answers at last is delivered."""
+    with receiver() as mailbox:
+        mailbox.hold = threading.Event()
+        for _ in range(8):
+            make(http, live.url_of("kie"), "kie", callBackUrl=mailbox.url)
+        live.advance(20)
+        mailbox.wait(8)
+        mailbox.hold.set()
+        until(http, live.url, lambda: len(told(live).attempts) == 8)
+        assert all(attempt.delivered for attempt in told(live).attempts)
+
+
 def test_a_silent_receiver_is_given_up(http: httpx.Client, tmp_path: Path) -> None:
     """A receiver that does not answer in the contract's time counts as not reached."""
     copy_of("kie", tmp_path, ("timeoutSeconds: 15", "timeoutSeconds: 0.01"))

@@ -23,6 +23,8 @@ from understudy.contract.templates import SPECIAL
 from understudy.errors import Problem
 from understudy.folders import Folders, bundled_root
 
+pytestmark = pytest.mark.unmeasured
+
 ROOT = bundled_root()
 FILES = sorted(path for kind in ("contracts", "fakes") for path in (ROOT / kind).rglob("*.yaml"))
 

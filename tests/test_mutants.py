@@ -26,6 +26,8 @@ from understudy.submits import Submits
 from understudy.talk import Talk
 from understudy.waits import Waiting, Waits
 
+pytestmark = pytest.mark.unmeasured
+
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
 MUTANTS: list[tuple[Mutant, str, tuple[str, ...]]] = []

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.ordeal import INPUTS, REACHED, Ordeal, combinations
+
+pytestmark = pytest.mark.unmeasured
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 EXAMPLES = {"quick": 20, "nightly": 2000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 100)

@@ -20,7 +20,12 @@ class App:
     """An ASGI application that keeps what it gets."""
 
     def __init__(
-        self, fake: Fake | None = None, *, status: int = 200, hangs: bool = False, breaks: bool = False
+        self,
+        fake: Fake | None = None,
+        *,
+        status: int = 200,
+        hangs: bool = False,
+        breaks: type[BaseException] | None = None,
     ) -> None:
         self.got: list[tuple[str, Any]] = []
         self.read: list[str] = []
@@ -34,8 +39,8 @@ class App:
         self.got.append((scope["path"], json.loads(body)))
         if self.hangs:
             await asyncio.Event().wait()
-        if self.breaks:
-            raise RuntimeError("the app has a bug")
+        if self.breaks is not None:
+            raise self.breaks("the app has a bug")
         if self.fake is not None:
             async with self.fake.async_client() as http:
                 reply = await http.get(KIE.status(json.loads(body)["data"]["taskId"]))
@@ -73,6 +78,26 @@ def test_an_application_may_ask_the_fake_meanwhile() -> None:
     assert app.read == ["success"]
 
 
+def test_an_application_may_take_its_time_to_answer() -> None:
+    """It may answer in parts, hears then that the caller has gone, and is asked as by a socket."""
+    heard: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        heard.append((scope["path"], scope["query_string"], dict(scope["headers"])[b"host"], await receive()))
+        await send({"type": "http.response.start", "status": 202, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await send({"type": "http.response.body", "body": b"b"})
+        heard.append(await receive())
+
+    with Fake("kie", callback_app=app) as fake:
+        fake.wait_for(make(fake), delivery=True)
+        assert fake.journal.attempts[0].status == 202
+    (path, query, host, asked), gone = heard
+    assert (path, query, host) == ("/hooks/kie", b"x=1", b"my.app.example")
+    assert json.loads(asked["body"])["data"]["state"] == "success"
+    assert gone == {"type": "http.disconnect"}
+
+
 def test_an_application_is_called_from_a_test_that_is_async() -> None:
     """A test on an event loop of its own gets its callbacks, too."""
     app = App()
@@ -89,7 +114,12 @@ def test_an_application_is_called_from_a_test_that_is_async() -> None:
 
 @pytest.mark.parametrize(
     ("app", "status", "note"),
-    [(App(status=503), 503, ""), (App(breaks=True), 500, ""), (App(hangs=True), None, "no answer within 0.01 seconds")],
+    [
+        (App(status=503), 503, ""),
+        (App(breaks=RuntimeError), 500, ""),
+        (App(breaks=asyncio.CancelledError), None, "no answer: CancelledError"),
+        (App(hangs=True), None, "no answer within 0.01 seconds"),
+    ],
 )
 def test_an_application_may_fail(app: App, status: int | None, note: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that refuses, breaks or hangs has not taken the callback."""

@@ -291,9 +291,10 @@ def test_a_live_server_is_shared_and_each_test_has_its_own_account(project: pyte
     run(project, SERVED).assert_outcomes(passed=13, errors=1)
 
 
-def test_tests_run_in_parallel(unmeasured: pytest.Pytester) -> None:
+@pytest.mark.unmeasured
+def test_tests_run_in_parallel(project: pytest.Pytester) -> None:
     """Under pytest-xdist nothing has to be said: each worker has a server of its own."""
-    run(unmeasured, SERVED, "-n", "4").assert_outcomes(passed=13, errors=1)
+    run(project, SERVED, "-n", "4").assert_outcomes(passed=13, errors=1)
 
 
 LED = """

@@ -43,7 +43,13 @@ def judged(client: type[ClientSuite], name: str, benches: dict[str, Bench]) -> V
     return client()._judge(BY_NAME[name])
 
 
-@pytest.mark.parametrize("client", RIGHT, ids=lambda client: client.__name__)
+# Those that are called back touch all that the others do.
+MEASURED = [
+    client if client._takes_callbacks() else pytest.param(client, marks=pytest.mark.unmeasured) for client in RIGHT
+]
+
+
+@pytest.mark.parametrize("client", MEASURED, ids=lambda client: client.__name__)
 def test_a_client_that_is_right_is_not_accused(client: type[ClientSuite], benches: dict[str, Bench]) -> None:
     """The reference client has every property, sync and async, by polls and by callbacks, and so has a plain one."""
     takes_callbacks = client.receive is not ClientSuite.receive
@@ -272,9 +278,10 @@ SUITE = """
     """
 
 
-def test_the_scorecard_is_shown_at_the_end(unmeasured: pytest.Pytester) -> None:
+@pytest.mark.unmeasured
+def test_the_scorecard_is_shown_at_the_end(project: pytest.Pytester) -> None:
     """Each property is a test, a failed one tells why, and a scorecard says it all once more, also under xdist."""
-    done = run(unmeasured, SUITE, "-n", "2")
+    done = run(project, SUITE, "-n", "2")
     done.assert_outcomes(passed=14, failed=1, skipped=2)
     done.stdout.fnmatch_lines(
         [
@@ -448,20 +455,22 @@ def fences(document: Path) -> list[str]:
     return [text for language, text in found if language in ("python", "")]
 
 
-def test_the_scorecard_of_the_page_is_that_of_its_client(unmeasured: pytest.Pytester) -> None:
+@pytest.mark.unmeasured
+def test_the_scorecard_of_the_page_is_that_of_its_client(project: pytest.Pytester) -> None:
     """The client that the page shows fails as the page says."""
     code, card = fences(PAGE)[:2]
-    shown = run(unmeasured, code).stdout.str()
+    shown = run(project, code).stdout.str()
     for line in card.splitlines()[1:]:
         assert line in shown, shown
 
 
-def test_the_scorecard_of_the_tutorial_is_that_of_its_app(unmeasured: pytest.Pytester) -> None:
+@pytest.mark.unmeasured
+def test_the_scorecard_of_the_tutorial_is_that_of_its_app(project: pytest.Pytester) -> None:
     """The app of the tutorial fails as the tutorial says, and in nothing else."""
     blocks = fences(PAGE.with_name("tutorial.md"))
     app = next(block for block in blocks if "# --- the app ---" in block)
     at = next(number for number, block in enumerate(blocks) if "from test_pictures import" in block)
-    unmeasured.makepyfile(test_pictures=app)
-    done = run(unmeasured, blocks[at])
+    project.makepyfile(test_pictures=app)
+    done = run(project, blocks[at])
     shown = done.stdout.str().splitlines()
     assert [line for line in shown if line.startswith("FAILS")] == blocks[at + 1].splitlines()

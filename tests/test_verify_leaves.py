@@ -14,6 +14,8 @@ from tests.alterations import PROVIDERS, Alteration, Altered, alterations, judge
 from understudy.contract.model import Contract
 from understudy.probes import rules_of
 
+pytestmark = pytest.mark.unmeasured
+
 #: In a run of every night, all alterations of each provider; else some of them.
 FEW = 5
 

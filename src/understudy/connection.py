@@ -104,12 +104,10 @@ class Connection(HttpToolsProtocol):
     def _write(self, reply: Reply) -> None:
         pieces = [STATUS_LINE[reply.status], *[b"%s: %s\r\n" % header for header in self.server_state.default_headers]]
         pieces += [b"%s: %s\r\n" % encoded(name, value) for name, value in reply.headers]
-        if reply.status in NO_BODY:
+        if reply.status in NO_BODY or self.scope["method"] == "HEAD":
             pieces.append(b"\r\n")
         else:
-            pieces.append(b"content-length: %d\r\n\r\n" % len(reply.body))
-            if self.scope["method"] != "HEAD":
-                pieces.append(reply.body)
+            pieces += [b"content-length: %d\r\n\r\n" % len(reply.body), reply.body]
         self.transport.write(b"".join(pieces))
         self.on_response_complete()
 

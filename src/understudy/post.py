@@ -151,7 +151,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-        elif message["type"] == "http.response.body":
+        else:
             self.body += message.get("body", b"")
             if not message.get("more_body", False):
                 self._over.set()
