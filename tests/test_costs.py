@@ -12,13 +12,17 @@ import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tests.live import STORIES, key
 from understudy import Fake
+from understudy.behaviour import Pictures
 from understudy.clock import VirtualClock
+from understudy.lifecycle import Job
+from understudy.media import Picture
 from understudy.server import serve
 from understudy.wire import Reply, Request
 
@@ -67,7 +71,7 @@ def test_a_server_is_there_before_what_plays_a_provider() -> None:
 
 
 def test_a_poll_looks_little_up(fake: Fake) -> None:
-    """A poll of a job that has not changed is answered from what was told before, with fewer than 110 calls."""
+    """A poll of a job that has not changed is answered from what was told before, with fewer than 100 calls."""
     task_id = make(fake)
     polls = [Request("GET", "/api/v1/jobs/recordInfo", f"taskId={task_id}", [*key().items()]) for _ in range(21)]
 
@@ -76,11 +80,36 @@ def test_a_poll_looks_little_up(fake: Fake) -> None:
         fake.handle(polls.pop())
 
     fake.clock.advance(60)
-    assert calls(poll) < 110
+    assert calls(poll) < 100
+
+
+def test_a_create_does_what_it_has_to(fake: Fake) -> None:
+    """A create is checked, priced, charged, noted and put on the agenda with fewer than 350 calls, its end and all."""
+    assert calls(lambda: make(fake)) < 350
+
+
+def test_a_result_is_made_for_whoever_looks(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture is thought out for jobs that nobody looks at; for all of them, where somebody foresees a link."""
+    made: list[str] = []
+    usual = Pictures.of
+
+    def of(pictures: Pictures, job: Job) -> Picture:
+        made.append(job.id)
+        return usual(pictures, job)
+
+    monkeypatch.setattr(Pictures, "of", of)
+    jobs = [make(fake) for _ in range(3)]
+    fake.clock.advance(60)
+    assert made == []
+    link = fake.provider.plays[jobs[0]].job.outputs[0].url or ""
+    assert made == jobs[:1]
+    foreseen = urlsplit(link.replace(jobs[0], jobs[2])).path
+    assert fake.handle(Request("GET", foreseen)).status == 200  # type: ignore[union-attr]
+    assert sorted(made) == sorted(jobs)
 
 
 def test_a_job_takes_little_memory(fake: Fake) -> None:
-    """A job in play holds less than 3.5 KB, its request and all."""
+    """A job in play holds less than 2.5 KB, its request and all."""
     for _ in range(1_100):  # until the account keeps no more movements
         make(fake)
     tracemalloc.start()
@@ -95,7 +124,7 @@ def test_a_job_takes_little_memory(fake: Fake) -> None:
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (held - before) / 300 < 3_500
+    assert (held - before) / 300 < 2_500
 
 
 def test_a_cancelled_entry_holds_nothing() -> None:

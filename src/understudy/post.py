@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from understudy.callback import Delivery
 from understudy.reach import NOT_MET, NOT_SENT, refusal, tls
@@ -157,6 +157,10 @@ class _Answer:
                 self._over.set()
 
 
+# What a path may have as it is (RFC 3986, section 3.3), and what is encoded already.
+_IN_PATH = "/%:@!$&'()*+,;="
+
+
 def _scope(delivery: Delivery) -> Scope:
     """Return a callback as an ASGI scope."""
     url = urlsplit(delivery.url)
@@ -168,8 +172,8 @@ def _scope(delivery: Delivery) -> Scope:
         "method": "POST",
         "scheme": url.scheme,
         "path": unquote(url.path) or "/",
-        "raw_path": url.path.encode() or b"/",
-        "query_string": url.query.encode(),
+        "raw_path": quote(url.path, safe=_IN_PATH).encode() or b"/",
+        "query_string": quote(url.query, safe=f"{_IN_PATH}?").encode(),
         "root_path": "",
         "headers": [*headers, (b"content-length", str(len(delivery.body)).encode())],
         "server": (url.hostname, url.port or (443 if url.scheme == "https" else 80)),

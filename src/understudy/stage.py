@@ -257,9 +257,8 @@ class Stage:
 
         def done(status: int | None, note: str) -> None:
             with self._lock:
-                if (
-                    self._plays.get(play.record.id) is play
-                ):  # or it was forgotten meanwhile: neither told nor tried again
+                # or it was forgotten meanwhile: neither told nor tried again
+                if self._plays.get(play.record.id) is play:
                     self._attempted(play, shipment, status, note)
 
         # on the agenda, and so without the lock: sending takes its time
