@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import threading
@@ -266,9 +267,13 @@ def test_an_application_that_says_nothing_has_not_taken_the_callback() -> None:
 
 def test_a_fake_that_was_not_closed_leaves_no_thread() -> None:
     """The thread of an application ends with the fake that it belongs to."""
+
+    async def scene(fake: Fake) -> None:
+        fake.wait_for(make(fake), delivery=True)
+
     before = threading.active_count()
     fake = Fake("kie", callback_app=App())
-    fake.wait_for(make(fake), delivery=True)
+    asyncio.run(scene(fake))
     (thread,) = [one for one in threading.enumerate() if one.name == "understudy-post"]
     assert threading.active_count() == before + 1
     del fake

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.live import STORIES
-from understudy import Fake, Receiver, State, SystemClock, UsageError
+from understudy import Fake, Receiver, State, SystemClock, UsageError, VirtualClock
+from understudy.virtual_time import virtual_time
 
 KIE = STORIES["kie"]
 HOOK = "https://my.app.example/hooks/kie?x=1"
@@ -96,6 +101,62 @@ def test_an_application_may_take_its_time_to_answer() -> None:
     assert (path, query, host) == ("/hooks/kie", b"x=1", b"my.app.example")
     assert json.loads(asked["body"])["data"]["state"] == "success"
     assert gone == {"type": "http.disconnect"}
+
+
+def test_an_application_runs_where_the_clock_is_moved() -> None:
+    """It runs in the thread of the test, with no thread beside it, and loops are left behind by neither."""
+    app = Threaded()
+    with Fake("kie", callback_app=app) as fake:
+        fake.wait_for(make(fake), delivery=True)
+        fake.wait_for(make(fake), delivery=True)
+    assert app.threads == [threading.get_ident()] * 2
+
+
+def test_what_an_application_has_begun_goes_on() -> None:
+    """Tasks that it leaves behind run on by themselves, in a thread that the next callbacks come to as well."""
+    done = threading.Event()
+    app = Threaded(begins=lambda: finished(done))
+    with Fake("kie", callback_app=app) as fake:
+        fake.wait_for(make(fake), delivery=True)
+        assert done.wait(20)
+        fake.wait_for(make(fake), delivery=True)
+        first, second = app.threads
+        assert first == threading.get_ident() != second
+
+
+async def finished(done: threading.Event) -> None:
+    """Say later that it is done."""
+    for _ in range(3):
+        await asyncio.sleep(0.001)
+    done.set()
+
+
+class Threaded(App):
+    """An application that notes in which thread it runs, and may begin something that it does not wait for."""
+
+    def __init__(self, begins: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        super().__init__()
+        self.threads: list[int] = []
+        self._begins = begins
+        self._begun: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.threads.append(threading.get_ident())
+        if self._begins is not None:
+            self._begun.append(asyncio.get_running_loop().create_task(self._begins()))
+        await super().__call__(scope, receive, send)
+
+
+def test_an_application_keeps_out_of_another_time_and_of_trio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the thread has a virtual time, or a loop that is none of asyncio's, it runs in one of its own."""
+    app, clock = Threaded(), VirtualClock()
+    with Fake("kie", clock=clock, callback_app=app) as fake, virtual_time(clock):
+        fake.wait_for(make(fake), delivery=True)
+    monkeypatch.setitem(sys.modules, "sniffio", SimpleNamespace(thread_local=SimpleNamespace(name="trio")))
+    with Fake("kie", callback_app=app) as fake:
+        fake.wait_for(make(fake), delivery=True)
+    assert len(app.threads) == 2
+    assert threading.get_ident() not in app.threads
 
 
 def test_an_application_is_called_from_a_test_that_is_async() -> None:

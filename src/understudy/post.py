@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from understudy.callback import Delivery
 from understudy.reach import NOT_MET, NOT_SENT, refusal, tls
+from understudy.virtual_time import is_virtual
 
 if TYPE_CHECKING:
     import httpx
@@ -73,7 +74,12 @@ class Post:
 
 
 class _App:
-    """An ASGI application on an event loop of its own, in a thread, so that a test without one can call it, too."""
+    """An ASGI application on an event loop of its own, so that a test without one can call it, too.
+
+    The loop runs in the thread that moves the clock, while it does: to go to another and back takes longer than most
+    applications do. Where that thread has a loop already, or a time of its own, or where the application has left tasks
+    behind that go on by themselves, the loop gets a thread for good.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -82,17 +88,23 @@ class _App:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def send(self, delivery: Delivery, done: Done) -> None:
-        if threading.current_thread() is self._thread:  # the application itself has moved the clock
-            task = asyncio.get_running_loop().create_task(self._post(delivery, done))
+        running = _running_loop()
+        if running is not None and running is self._loop:  # the application itself has moved the clock
+            task = running.create_task(self._post(delivery, done))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
             return
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_run, args=(self._loop,), name="understudy-post", daemon=True)
-            self._thread.start()
             weakref.finalize(self, _stop, self._loop)
-        asyncio.run_coroutine_threadsafe(self._settled(delivery, done), self._loop).result()
+        posting = self._settled(delivery, done)
+        if self._thread is None and running is None and not _is_elsewhere():
+            self._loop.run_until_complete(posting)
+            if asyncio.all_tasks(self._loop):
+                self._thread = _thread_of(self._loop)
+            return
+        self._thread = self._thread or _thread_of(self._loop)
+        asyncio.run_coroutine_threadsafe(posting, self._loop).result()
 
     async def _settled(self, delivery: Delivery, done: Done) -> None:
         """Post a callback, and see the end of those that it has led to."""
@@ -126,10 +138,11 @@ class _App:
         return answer.status, bytes(answer.body)
 
     def close(self) -> None:
-        if self._loop is not None and self._thread is not None:
+        if self._loop is not None:
             _stop(self._loop)
+        if self._thread is not None:
             self._thread.join()
-            self._loop = self._thread = None
+        self._loop = self._thread = None
 
 
 class _Answer:
@@ -181,14 +194,40 @@ def _scope(delivery: Delivery) -> Scope:
     }
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _is_elsewhere() -> bool:
+    """Say whether this thread is no place for an event loop of asyncio's: trio runs in it, or its time is virtual."""
+    sniffio = sys.modules.get("sniffio")
+    return is_virtual() or (sniffio is not None and sniffio.thread_local.name is not None)
+
+
+def _thread_of(loop: asyncio.AbstractEventLoop) -> threading.Thread:
+    """Run an event loop in a thread of its own, and return that once it does."""
+    runs = threading.Event()
+    loop.call_soon(runs.set)
+    thread = threading.Thread(target=_run, args=(loop,), name="understudy-post", daemon=True)
+    thread.start()
+    runs.wait()
+    return thread
+
+
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
     loop.close()
 
 
 def _stop(loop: asyncio.AbstractEventLoop) -> None:
-    with suppress(RuntimeError):  # it has been stopped
+    if loop.is_running():
         loop.call_soon_threadsafe(loop.stop)
+    else:
+        loop.close()
 
 
 def _encoded(delivery: Delivery) -> list[tuple[bytes, bytes]]:

@@ -149,6 +149,11 @@ def virtual_time(
                 _by_thread[thread] = before
 
 
+def is_virtual() -> bool:
+    """Say whether this thread has a virtual time."""
+    return threading.get_ident() in _by_thread
+
+
 _REAL: Final[Mapping[str, Callable[..., Any]]] = {
     name: getattr(time, name) for name in ("sleep", "time", "time_ns", "monotonic", "monotonic_ns")
 }
