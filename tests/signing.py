@@ -73,7 +73,9 @@ def sent(kind: str, text: str = "m", now: float = NOW, **secrets: str) -> tuple[
     callback = contract_of(kind).job_type.callback
     assert callback is not None
     scope = {"now": now, "secret": {**SECRETS, **secrets}}
-    delivery = compose(callback, Notice("delivery-1", job_of(text), None), attempt=1, scope=scope)
+    delivery = compose(
+        callback, Notice("delivery-1", job_of(text), None), url="http://127.0.0.1/hook", attempt=1, scope=scope
+    )
     return {name.lower(): value for name, value in delivery.headers}, delivery.body
 
 

@@ -80,7 +80,9 @@ def job_of(job_id: str, text: str) -> Job:
 
 def composed(callback: Callback, job: Job, secret: str, *, attempt: int = 1) -> Delivery:
     scope = {"now": NOW, "secret": {"hook": secret}}
-    return compose(callback, Notice("delivery-1", job, "done"), attempt=attempt, scope=scope)
+    return compose(
+        callback, Notice("delivery-1", job, "done"), url="http://127.0.0.1/hook", attempt=attempt, scope=scope
+    )
 
 
 def lower(delivery: Delivery) -> dict[str, str]:
@@ -107,7 +109,11 @@ def test_a_delivery_is_ready_to_be_sent(callbacks) -> None:
 def test_it_is_signed_only_where_the_contract_says_so(callbacks) -> None:
     """Without the secret that the condition asks for there is no signature."""
     unsigned = compose(
-        callbacks["two headers"], Notice("d", job_of("a", "b"), None), attempt=1, scope={"now": NOW, "secret": {}}
+        callbacks["two headers"],
+        Notice("d", job_of("a", "b"), None),
+        url="http://127.0.0.1/hook",
+        attempt=1,
+        scope={"now": NOW, "secret": {}},
     )
     assert [name for name, _ in unsigned.headers] == ["content-type", "X-Attempt"]
     never = callbacks["two headers"]._replace(sign=None)
@@ -197,7 +203,7 @@ def test_kie_signs_as_its_page_says() -> None:
     assert callback is not None
     job = Job(id="281e5b0f39b9", state=State.SUCCEEDED, created_at=NOW, callback_url="http://127.0.0.1/")
     scope = {"now": NOW + 0.9, "secret": {"webhook": "key"}}
-    sent = lower(compose(callback, Notice("d", job, None), attempt=1, scope=scope))
+    sent = lower(compose(callback, Notice("d", job, None), url="http://127.0.0.1/hook", attempt=1, scope=scope))
     expected = base64.b64encode(hmac.new(b"key", b"281e5b0f39b9.1800000000", hashlib.sha256).digest()).decode()
     assert sent["x-webhook-signature"] == expected == "3sxqpCdDW1hNJk86JsiSK4cBvH+oKC8CC8YkK37/3X4="
     assert sent["x-webhook-timestamp"] == "1800000000"
@@ -301,7 +307,7 @@ def test_no_header_says_what_the_key_is(tmp_path: Path) -> None:
     job = job_of("a", "b")
     for secret in ("ours", "theirs"):
         scope = {"now": NOW, "secret": {"user": secret}}
-        sent = compose(part, Notice("d", job, None), attempt=1, scope=scope)
+        sent = compose(part, Notice("d", job, None), url="http://127.0.0.1/hook", attempt=1, scope=scope)
         assert lower(sent)["x-user"] == secret
         with contextlib.nullcontext() if secret == "ours" else pytest.raises(SignatureInvalid):
             verify(part.sign, job, lower(sent), sent.body, secret="ours", now=NOW)

@@ -114,20 +114,20 @@ def test_an_application_runs_where_the_clock_is_moved() -> None:
 
 def test_what_an_application_has_begun_goes_on() -> None:
     """Tasks that it leaves behind run on by themselves, in a thread that the next callbacks come to as well."""
-    done = threading.Event()
-    app = Threaded(begins=lambda: finished(done))
+    go, done = threading.Event(), threading.Event()
+    app = Threaded(begins=lambda: finished(go, done))
     with Fake("kie", callback_app=app) as fake:
         fake.wait_for(make(fake), delivery=True)
+        go.set()
         assert done.wait(20)
         fake.wait_for(make(fake), delivery=True)
         first, second = app.threads
         assert first == threading.get_ident() != second
 
 
-async def finished(done: threading.Event) -> None:
-    """Say later that it is done."""
-    for _ in range(3):
-        await asyncio.sleep(0.001)
+async def finished(go: threading.Event, done: threading.Event) -> None:
+    """Wait until it may go on, and say then that it is done."""
+    await asyncio.to_thread(go.wait)
     done.set()
 
 

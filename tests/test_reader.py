@@ -57,7 +57,7 @@ def sent(provider: str, job: Job, secret: str | None = None) -> tuple[dict[str, 
     result = job_type.outputs.render({"job": job}) if job.outputs else None
     shown = replace(job, status=job_type.words.shown(job.state), result=result)
     scope = {"now": NOW, "secret": {} if secret is None else {"webhook": secret}, "server": {"url": ""}}
-    delivery = compose(job_type.callback, Notice("d", shown, None), attempt=1, scope=scope)
+    delivery = compose(job_type.callback, Notice("d", shown, None), url="http://127.0.0.1/hook", attempt=1, scope=scope)
     return dict(delivery.headers), delivery.body
 
 

@@ -79,12 +79,13 @@ class Notice:
     event: str | None
 
 
-def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[str, Any]) -> Delivery:
+def compose(callback: Callback, notice: Notice, *, url: str, attempt: int, scope: Mapping[str, Any]) -> Delivery:
     """Compose one attempt.
 
     Args:
         callback: The contract's part.
         notice: What is delivered.
+        url: Where to.
         attempt: From 1.
         scope: With `now`, `secret`, `server`.
     """
@@ -103,7 +104,7 @@ def compose(callback: Callback, notice: Notice, *, attempt: int, scope: Mapping[
     return Delivery(
         id=notice.id,
         job_id=job.id,
-        url=job.callback_url or "",
+        url=url,
         headers=tuple(headers),
         body=body,
         attempt=attempt,

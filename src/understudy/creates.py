@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from understudy.call import Backstage, Call, about, plain, refused, violations
@@ -17,6 +18,9 @@ from understudy.plan import Plan, with_outcome
 from understudy.repeats import once
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Wait
+
+# Characters.
+_SHORT_TEXT = 32
 
 #: Jobs that one request can make.
 MAX_JOBS_PER_REQUEST = 100
@@ -74,6 +78,9 @@ def _in_input(violation: Violation, group: Create) -> bool:
 
 
 def _draft(back: Backstage, call: Call, group: Create) -> Job:
+    for part in (call.view.body, call.value(group.input)):
+        if isinstance(part, dict):
+            _share(part)
     given, body = call.value(group.input), plain(call.view.body)
     beside = group.claims if given is call.view.body else frozenset()
     model, callback_url = call.value(group.model), call.value(group.callback_url)
@@ -92,6 +99,13 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
         operation=call.operation.id,
         parameters=call.view.path,
     )
+
+
+def _share(part: dict[str, Json]) -> None:
+    """Keep short texts, such as those of formats and sizes, once for all jobs that have them."""
+    for name, value in part.items():
+        if value.__class__ is str and len(value) <= _SHORT_TEXT:
+            part[name] = sys.intern(value)
 
 
 def _without(given: dict[str, Json], keys: frozenset[str]) -> dict[str, Json]:

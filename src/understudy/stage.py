@@ -224,7 +224,7 @@ class Stage:
         if strange:
             another = new_id(play.job_type, random.Random(notice.id), play.request)
             notice = replace(notice, job=replace(notice.job, id=another))
-        made = replace(compose(callback, notice, attempt=attempt, scope=scope), url=self._address(play, callback) or "")
+        made = compose(callback, notice, url=self._address(play, callback) or "", attempt=attempt, scope=scope)
         if callback.handshake is None or play.greeted:
             return made
         return challenged(callback.handshake, made, mint("{hex:32}", random.Random(f"{notice.id} {attempt}")))
