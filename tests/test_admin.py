@@ -56,6 +56,16 @@ def test_jobs(live: LiveServer, admin: httpx.Client) -> None:
     assert admin.get("/jobs?limit=1").json()["total"] == 2
 
 
+def test_a_list_looks_at_what_it_shows(live: LiveServer, admin: httpx.Client) -> None:
+    """Results of jobs that are not shown are not made for it, however many jobs there are."""
+    for _ in range(3):
+        make(admin, live.url_of("kie"), "kie")
+    live.advance(20)
+    assert len(admin.get("/jobs?limit=1").json()["jobs"][0]["outputs"]) == 1
+    made = [play for play in live.provider("kie").plays.values() if play.make_result is None]
+    assert len(made) == 1
+
+
 def test_a_failed_job_says_why(admin: httpx.Client) -> None:
     """A job that failed is shown with the provider's text."""
     with serve("oxen", scenario="content-policy", clock=VirtualClock()) as live:

@@ -108,14 +108,14 @@ class Admin:
         }
 
     def _jobs(self, request: Request) -> Json:
-        jobs = [_job(role, play) for role in self._playing(request) for play in role.provider.plays.values()]
-        jobs.sort(key=lambda job: job["created_at"])
-        return {"jobs": jobs[-_limit(request) :], "total": len(jobs)}
+        plays = [(role, play) for role in self._playing(request) for play in role.provider.plays.values()]
+        plays.sort(key=lambda found: found[1].record.created_at or 0.0)
+        return {"jobs": [_job(*found) for found in plays[-_limit(request) :]], "total": len(plays)}
 
     def _journal(self, request: Request) -> Json:
-        entries = [_entry(role, entry) for role in self._playing(request) for entry in role.provider.journal]
-        entries.sort(key=lambda entry: entry["at"])  # stable: what a provider did at one moment stays in order
-        return {"entries": entries[-_limit(request) :], "total": len(entries)}
+        entries = [(role, entry) for role in self._playing(request) for entry in role.provider.journal]
+        entries.sort(key=lambda found: found[1].at)  # stable: what a provider did at one moment stays in order
+        return {"entries": [_entry(*found) for found in entries[-_limit(request) :]], "total": len(entries)}
 
     def _coverage(self, _: Request) -> Json:
         from understudy.coverage.report import as_data

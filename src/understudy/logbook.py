@@ -94,7 +94,7 @@ def _jobs(role: Role | None, job_ids: tuple[str, ...]) -> list[str]:
     if role is None or not job_ids:
         return []
     play = role.provider.plays.get(job_ids[0])
-    state = "forgotten" if play is None else str(play.job.state)
+    state = "forgotten" if play is None else str(play.record.state)
     more = f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else ""
     return [f"job {short(job_ids[0])} {state}{more}"]
 
