@@ -315,7 +315,7 @@ class Provider:
         if self._trouble.may_strike(rules, part):
             job = None if play is None else play.job
             met = call.account.met if play is None else play.met
-            scope = {**call.scope, "job": job}
+            scope = call.scope if job is None else {**call.scope, "job": job}
             call.faults = self._trouble.striking(rules, part, met, scope, None if job is None else job.id)
         if not call.faults:
             return handle(self._back, call)

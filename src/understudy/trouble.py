@@ -139,7 +139,7 @@ class Trouble:
 
     def may_strike(self, rules: Sequence[FaultRule], part: str) -> bool:
         """Say whether any fault waits to strike a part: of a story, or beside those."""
-        return any(rule.on == part for some in (rules, self._armed) for rule in some)
+        return any(rule.on == part for rule in rules) or any(rule.on == part for rule in self._armed)
 
     def clear(self) -> None:
         """Forget the faults that were armed."""
@@ -158,15 +158,12 @@ class Trouble:
             scope: For the conditions.
             job_id: The job that it is about.
         """
-        struck = [
-            rule
-            for some, counts in ((rules, met), (self._armed, self._met))
-            for rule in some
-            if rule.on == part and (rule.when is None or rule.when.holds(scope)) and rule.strikes(_count(counts, rule))
-        ]
-        for rule in [rule for rule in self._armed if rule.is_over(self._met.get(rule, 0))]:
-            self._armed.remove(rule)
-            del self._met[rule]
+        struck = [rule for rule in rules if _meets(rule, part, met, scope)]
+        if self._armed:
+            struck += [rule for rule in self._armed if _meets(rule, part, self._met, scope)]
+            for rule in [rule for rule in self._armed if rule.is_over(self._met.get(rule, 0))]:
+                self._armed.remove(rule)
+                del self._met[rule]
         for rule in struck:
             self._journal.add(Struck(self._clock.now(), rule.name, part, job_id))
         return [rule.fault for rule in struck]
@@ -209,6 +206,9 @@ def _about(reply: Reply, outcome: Outcome) -> Outcome:
 Met = dict[FaultRule, int]
 
 
-def _count(met: Met, rule: FaultRule) -> int:
-    met[rule] = met.get(rule, 0) + 1
-    return met[rule]
+def _meets(rule: FaultRule, part: str, met: Met, scope: Scope) -> bool:
+    """Count a request that a rule is about, and say whether it is struck."""
+    if rule.on != part or (rule.when is not None and not rule.when.holds(scope)):
+        return False
+    count = met[rule] = met.get(rule, 0) + 1
+    return rule.strikes(count)
