@@ -105,6 +105,15 @@ def test_what_a_codec_cannot_take_is_no_value():
     assert not holds("$secret.x|seconds == 3", "three")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("($secret.x) == 2", 2), ("(($secret.x)) != null", 0), ("2 == ($secret.x)", 2)]
+)
+def test_a_value_in_parentheses_stays_that_value(text: str, value: Any) -> None:
+    """Parentheses group: what stands in them is compared as what it is, and not by whether there is anything."""
+    assert holds(text, value)
+    assert not holds(text.replace("2", "3").replace("!=", "=="), value)
+
+
 # --- precedence -----------------------------------------------------------------------------------------------------
 
 trees = st.recursive(

@@ -63,7 +63,7 @@ def parse_condition(text: str) -> Condition:
     parser = _Parser(text, tokens)
     holds = parser.either()
     parser.end()
-    return Condition(text, holds)
+    return Condition(text, lambda scope: _truth(holds(scope)))
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -117,20 +117,20 @@ class _Parser:
         while self._peek() == "||":
             self._take()
             parts.append(self._both())
-        return parts[0] if len(parts) == 1 else lambda scope: any(part(scope) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda scope: any(_truth(part(scope)) for part in parts)
 
     def _both(self) -> Operand:
         parts = [self._not()]
         while self._peek() == "&&":
             self._take()
             parts.append(self._not())
-        return parts[0] if len(parts) == 1 else lambda scope: all(part(scope) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda scope: all(_truth(part(scope)) for part in parts)
 
     def _not(self) -> Operand:
         if self._peek() == "!":
             self._take()
             inner = self._not()
-            return lambda scope: not inner(scope)
+            return lambda scope: not _truth(inner(scope))
         return self._comparison()
 
     def _comparison(self) -> Operand:
@@ -139,7 +139,7 @@ class _Parser:
         if operator == "~":
             return self._matching(left)
         if operator not in ("==", "!=", *_COMPARE):
-            return lambda scope: _truth(left(scope))
+            return left
         self._take()
         right = self._operand()
         if operator == "==":
