@@ -57,6 +57,18 @@ def test_a_lifecycle_at_speed(name: str, http: httpx.Client) -> None:
         assert head.headers["content-length"] == str(len(reply.content))
 
 
+def test_an_operation_by_head_tells_how_long_its_answer_is(tmp_path: Path, http: httpx.Client) -> None:
+    """The answer has the headers that it had with its body, and no body."""
+    ping = {"head": {"operationId": "ping"}, "get": {"operationId": "pong"}}
+    replies = {name: {"body": {"now": 1}} for name in ("ping", "pong")}
+    root = small(tmp_path, paths={"/ping": ping}, replies=replies)
+    with serve("small", paths=[root]) as server:
+        whole, head = (ask(f"{server.url_of('small')}/ping") for ask in (http.get, http.head))
+        assert (whole.content, head.content) == (b'{"now":1}', b"")
+        assert head.headers["content-length"] == whole.headers["content-length"] == "9"
+        assert http.get(f"{server.url_of('small')}/ping").content == whole.content  # on the same connection
+
+
 def test_the_clock_moves_by_hand(live: LiveServer, http: httpx.Client) -> None:
     """What falls due on the way is done before `advance` returns, each at its own moment."""
     job_id = make(http, live.url_of("kie"), "kie")

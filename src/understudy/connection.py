@@ -104,10 +104,11 @@ class Connection(HttpToolsProtocol):
     def _write(self, reply: Reply) -> None:
         pieces = [STATUS_LINE[reply.status], *[b"%s: %s\r\n" % header for header in self.server_state.default_headers]]
         pieces += [b"%s: %s\r\n" % encoded(name, value) for name, value in reply.headers]
-        if reply.status in NO_BODY or self.scope["method"] == "HEAD":
-            pieces.append(b"\r\n")
-        else:
-            pieces += [b"content-length: %d\r\n\r\n" % len(reply.body), reply.body]
+        if reply.status not in NO_BODY:
+            pieces.append(b"content-length: %d\r\n" % len(reply.body))
+        pieces.append(b"\r\n")
+        if reply.status not in NO_BODY and self.scope["method"] != "HEAD":
+            pieces.append(reply.body)
         self.transport.write(b"".join(pieces))
         self.on_response_complete()
 
