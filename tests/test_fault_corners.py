@@ -257,11 +257,22 @@ async def _silent(scope: Any, receive: Any, send: Any) -> None:
     await receive()
 
 
-def test_an_application_that_says_nothing_has_not_taken_the_callback() -> None:
+async def _unfinished(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"a", "more_body": True})
+
+
+async def _broken_off(scope: Any, receive: Any, send: Any) -> None:
+    await _unfinished(scope, receive, send)
+    raise RuntimeError("the app has a bug")
+
+
+@pytest.mark.parametrize("app", [_silent, _unfinished, _broken_off])
+def test_an_application_without_a_whole_answer_has_not_taken_the_callback(app: Any) -> None:
     """Whatever an application does, it does not end the test that moves the clock."""
-    with Fake("kie", callback_app=_silent) as fake:
+    with Fake("kie", callback_app=app) as fake:
         fake.wait_for(make(fake))
-        with pytest.raises(UsageError, match="no answer: the application has sent none"):
+        with pytest.raises(UsageError, match="no answer: the application has sent no whole one"):
             fake.wait_for(next(iter(fake.jobs)), delivery=True, timeout_seconds=5000)
 
 

@@ -125,17 +125,21 @@ class _App:
         except (Exception, asyncio.CancelledError) as error:  # whatever an application does is its own affair
             done(None, f"no answer: {type(error).__name__}")
         else:
-            done(status, "" if status is not None else "no answer: the application has sent none")
+            done(status, "" if status is not None else "no answer: the application has sent no whole one")
 
     async def _answered(self, delivery: Delivery) -> tuple[int | None, bytes]:
-        """Return the status and the body that the application answers with; one that breaks before answers 500."""
+        """Return what the application answers: the status, None where the answer is not whole, and the body.
+
+        One that breaks before it has answered answers 500, as at every server of ASGI.
+        """
         answer = _Answer(delivery)
         async with asyncio.timeout(delivery.timeout_seconds):
             try:
                 await self._app(_scope(delivery), answer.receive, answer.send)
-            except Exception:  # as every server of ASGI has it
-                answer.status = answer.status or 500
-        return answer.status, bytes(answer.body)
+            except Exception:
+                if answer.status is None:
+                    return 500, b""
+        return answer.status if answer.over.is_set() else None, bytes(answer.body)
 
     def close(self) -> None:
         if self._loop is not None:
@@ -152,11 +156,11 @@ class _Answer:
         self.status: int | None = None
         self.body = bytearray()
         self._asked: bytes | None = delivery.body
-        self._over = asyncio.Event()
+        self.over = asyncio.Event()
 
     async def receive(self) -> Message:
         if self._asked is None:
-            await self._over.wait()
+            await self.over.wait()
             return {"type": "http.disconnect"}
         asked, self._asked = self._asked, None
         return {"type": "http.request", "body": asked, "more_body": False}
@@ -164,10 +168,10 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-        else:
+        elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
             if not message.get("more_body", False):
-                self._over.set()
+                self.over.set()
 
 
 # What a path may have as it is (RFC 3986, section 3.3), and what is encoded already.
