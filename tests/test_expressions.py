@@ -205,6 +205,14 @@ def test_a_place_is_the_first_value_that_exists(text: str, number: int):
     assert first_value(parse_place("$request.body#/a"), {"request": asked}) is None
 
 
+def test_a_default_stands_for_what_was_not_sent():
+    """It is what is meant where there is nothing, and no codec beside it has a hand in it."""
+    taken = parse_expression('$request.header.prefer|preference("wait")|default(60)').taken
+    assert taken({"request": {"header": {"prefer": "wait=5"}}}) == 5
+    assert taken({"request": {"header": {"prefer": "respond-async"}}}) == 60
+    assert taken({"request": {"header": {}}}) == 60
+
+
 def test_what_a_request_carries_is_decoded():
     """At a place in a request, codecs are undone, since the value came over the wire; a job's value is rendered."""
     asked = request({"data": "aGk=", "count": "4", "path": "a/b/c"})

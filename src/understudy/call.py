@@ -80,16 +80,16 @@ class Call:
     def value(self, place: Place) -> Json:
         """Return what the client has sent at a place, codecs undone; what cannot be decoded is a violation."""
         for item in place:
-            if not isinstance(item, Expression):
-                value = item
-            else:
-                try:
-                    value = item.sent(self.scope)
-                except (CodecError, OverflowError) as error:
-                    raise unfit(item, item.raw(self.scope), str(error)) from None
+            value = self._taken(item) if isinstance(item, Expression) else item
             if value is not None:
                 return value
         return None
+
+    def _taken(self, expression: Expression) -> Json:
+        try:
+            return expression.taken(self.scope)
+        except (CodecError, OverflowError) as error:
+            raise unfit(expression, expression.raw(self.scope), str(error)) from None
 
     def reply(self, view: View, state: State | None, ids: tuple[str, ...] = (), **scope: Any) -> Reply:
         """Render a view as the reply."""
@@ -164,10 +164,7 @@ def without_files(body: Json, told: Callable[[Part], Json]) -> Json:
     """Return a decoded body with something in the place of each file; to a schema that is text."""
     if not isinstance(body, dict):
         return "" if isinstance(body, bytes) else body
-    for value in body.values():
-        if isinstance(value, (Part, list)) and _has_file(value):
-            break
-    else:
+    if not any(_has_file(value) for value in body.values() if isinstance(value, (Part, list))):
         return body
 
     def shown(value: Json) -> Json:

@@ -143,47 +143,31 @@ def _way(root: str, path: tuple[str, ...], pointer: tuple[str, ...]) -> Look:
 
 def _rendered(look: Look, codecs: tuple[Codec, ...]) -> Look:
     """Return what finds a value in a scope and applies codecs to it."""
-    codecs = tuple(codec for codec in codecs if codec.name != "omit")
-    if not codecs:
-        return look
-    if len(codecs) == 1:
-        return _rendered_by(look, *codecs)
-
-    def render(scope: Scope) -> Json:
-        value = look(scope)
-        for codec in codecs:
-            if codec.name == "default":
-                value = codec.argument if value is None else value
-            elif value is not None:
-                value = codec.render(value)
-        return value
-
-    return render
-
-
-def _rendered_by(look: Look, codec: Codec) -> Look:
-    otherwise, write = codec.argument if codec.name == "default" else None, codec.render
-
-    def render(scope: Scope) -> Json:
-        value = look(scope)
-        return otherwise if value is None else write(value)
-
-    return render
+    for codec in codecs:
+        if codec.name != "omit":
+            look = _through(look, codec, codec.render)
+    return look
 
 
 def _undone(look: Look, codecs: tuple[Codec, ...]) -> Look:
-    """Return what finds a value in a scope and undoes codecs on it."""
+    """Return what finds a value in a scope and undoes codecs on it; what only renders is rendered."""
+    defaults = [codec for codec in codecs if codec.name == "default"]
+    for codec in reversed([codec for codec in codecs if codec not in defaults]):
+        look = _through(look, codec, codec.read or codec.render)
+    for codec in defaults:
+        look = _through(look, codec, codec.render)
+    return look
 
-    def read(scope: Scope) -> Json:
+
+def _through(look: Look, codec: Codec, turn: Callable[[Any], Json]) -> Look:
+    """Return what finds a value and turns it by a codec, where there is one; where there is none, its default."""
+    otherwise = codec.argument if codec.name == "default" else None
+
+    def turned(scope: Scope) -> Json:
         value = look(scope)
-        for codec in reversed(codecs):
-            if codec.name == "default":
-                value = codec.argument if value is None else value
-            elif value is not None:
-                value = (codec.read or codec.render)(value)
-        return value
+        return otherwise if value is None else turn(value)
 
-    return read
+    return turned
 
 
 @dataclass(frozen=True)
@@ -210,16 +194,6 @@ class Expression:
         return _way(self.root, self.path, self.pointer or ())
 
     @functools.cached_property
-    def sent(self) -> Look:
-        """Returns what a client has sent there, codecs undone; what only renders is rendered.
-
-        Raises:
-            CodecError: A codec cannot take the value.
-            OverflowError: The same.
-        """
-        return _undone(self.raw, self.codecs) if self.codecs else self.raw
-
-    @functools.cached_property
     def value(self) -> Look:
         """Returns the value over a scope as it goes onto the wire, or None when there is none.
 
@@ -233,19 +207,15 @@ class Expression:
         value = self.value(scope)
         return "" if value is None else as_text(value)
 
-    def taken(self, scope: Scope) -> Json:
-        """Return what the value that stands here means, where it came over the wire: its codecs are undone.
+    @functools.cached_property
+    def taken(self) -> Look:
+        """Returns what the value that stands here means, where it came over the wire: its codecs are undone.
 
         Raises:
             CodecError: A codec cannot undo the value.
+            OverflowError: The same.
         """
-        value, default = self.raw(scope), None
-        for codec in reversed(self.codecs):
-            if codec.name == "default":
-                default = codec.argument
-            elif value is not None:
-                value = (codec.read or codec.render)(value)
-        return default if value is None else value
+        return _undone(self.raw, self.codecs)
 
     @functools.cached_property
     def readable(self) -> bool:
