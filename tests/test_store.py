@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 
@@ -90,6 +92,21 @@ def test_a_forgotten_job_is_freed_at_once(job_type: JobType) -> None:
     del play
     plays.add(play_of(job_type, "2", account))
     assert action() is None
+
+
+def test_threads_that_look_at_one_time_all_see_the_result(job_type: JobType) -> None:
+    """Nobody sees a record without its result, and nobody waits for who has looked first."""
+    play, both_at_it = play_of(job_type, "1", opened("a"), state=State.SUCCEEDED), threading.Barrier(2, timeout=20)
+
+    def make(play: Play) -> None:
+        both_at_it.wait()
+        play.record.result = "made"
+
+    play.make_result = make
+    with ThreadPoolExecutor(2) as pool:
+        seen = [pool.submit(lambda: play.job.result) for _ in range(2)]
+    assert [one.result() for one in seen] == ["made", "made"]
+    assert play.make_result is None
 
 
 def test_ending_a_forgotten_job_forgets_no_other(job_type: JobType) -> None:

@@ -139,8 +139,9 @@ class Play:
     @property
     def job(self) -> Job:
         """The record, whole: whoever looks first has the result made, and most results are never looked at."""
-        if self.make_result is not None:
-            self.make_result(self)  # threads that look at one time make the same
+        make = self.make_result
+        if make is not None:
+            make(self)  # threads that look at one time make the same
             self.make_result = None
         return self.record
 
