@@ -50,6 +50,28 @@ WRITE_ONLY = {"sha256hex", "whsec", "head", "preference", "after"}
 codecs = st.sampled_from(sorted(CODECS)).map(lambda name: find_codec(name, ARGUMENTS.get(name)))
 
 
+#: Texts with the pieces of which JSON is, right and wrong.
+odd_json = st.lists(
+    st.sampled_from(
+        [*'{}[]:,"- ', "1e5", "1e999", "-0", "0.1", "18446744073709551616", "9" * 19, "NaN", "true", "null"]
+    )
+    | st.sampled_from(['"a"', '"\\ud800"', '"\\ud83d\\ude00"', '"é"', "\ufeff", "\x01", "[" * 200, "]" * 200]),
+    max_size=8,
+).map("".join)
+
+
+@given(odd_json | json_values.map(dump_json))
+def test_bytes_are_parsed_as_text_is(text: str) -> None:
+    """Whichever parser reads a body, it is the same value of the same types, or refused."""
+    found: list[str] = []
+    for form in (text, text.encode()):
+        try:
+            found.append(repr(parse_json(form)))
+        except ValueError:
+            found.append("refused")
+    assert found[0] == found[1] or (text.startswith("\ufeff") and found[0] == "refused")
+
+
 def test_every_codec_is_either_read_back_or_write_only():
     """The domains below speak of every codec that can be read, and no other codec can be."""
     readable = {name for name in CODECS if find_codec(name, ARGUMENTS.get(name)).read is not None}

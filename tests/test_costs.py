@@ -84,8 +84,8 @@ def test_a_poll_looks_little_up(fake: Fake) -> None:
 
 
 def test_a_create_does_what_it_has_to(fake: Fake) -> None:
-    """A create is checked, priced, charged, noted and put on the agenda with fewer than 350 calls, its end and all."""
-    assert calls(lambda: make(fake)) < 350
+    """A create is checked, priced, charged, noted and put on the agenda with fewer than 330 calls, its end and all."""
+    assert calls(lambda: make(fake)) < 330
 
 
 def test_a_result_is_made_for_whoever_looks(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,10 +78,10 @@ def _in_input(violation: Violation, group: Create) -> bool:
 
 
 def _draft(back: Backstage, call: Call, group: Create) -> Job:
-    for part in (call.view.body, call.value(group.input)):
+    given, body = call.value(group.input), plain(call.view.body)
+    for part in (given, body):
         if isinstance(part, dict):
             _share(part)
-    given, body = call.value(group.input), plain(call.view.body)
     beside = group.claims if given is call.view.body else frozenset()
     model, callback_url = call.value(group.model), call.value(group.callback_url)
     return Job(

@@ -121,5 +121,4 @@ def _exact(amount: float) -> Decimal:
 
 
 def _plain(amount: Decimal) -> float:
-    number = float(amount)
-    return int(number) if number.is_integer() else number
+    return plain_number(float(amount))

@@ -153,14 +153,8 @@ def _read_json(value: Json) -> Json:
 
 
 def _whole(value: Json, factor: int = 1) -> int:
-    if value.__class__ is float and abs(value) < _EXACT:
-        return round(value * factor)
     number = as_number(value)
     return round(number if factor == 1 else as_number(number * factor))
-
-
-# Below it a float times a thousand is one, too.
-_EXACT = 1e300
 
 
 def _divided(value: Json, factor: int) -> float:

@@ -115,8 +115,6 @@ class Text:
     parts: tuple[str | Expression, ...]
 
     def render(self, scope: Scope) -> str:
-        if len(self.parts) == 1 and isinstance(self.parts[0], str):
-            return self.parts[0]
         return "".join([part if isinstance(part, str) else part.text_value(scope) for part in self.parts])
 
     def read(self, value: Json, into: Reading, at: Path) -> None:

@@ -141,10 +141,8 @@ class View:
             scope = {**scope, "job": replace(scope["job"], status=own)}
         body = _chosen(self.variants[state], scope).render(scope)
         headers = rendered_headers(self.headers, scope) if self.headers else []
-        status = self.http.get(state) or self.http[None]
-        if self.failed_http:
-            status = self.status(state, scope)
-            headers += (_FAILED_HEADERS.value(scope) or {}).items()
+        status = self.status(state, scope)
+        headers += (_FAILED_HEADERS.value(scope) or {}).items() if self.failed_http else ()
         if self.media_type is None:
             return Rendered(status, headers, body)
         return Rendered(status, headers, body, str(self.media_type.render(scope)))
