@@ -258,6 +258,7 @@ async def _silent(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _unfinished(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.debug", "info": {}})  # which tells the caller nothing
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"a", "more_body": True})
 
