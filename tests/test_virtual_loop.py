@@ -275,8 +275,11 @@ def test_sockets_of_other_threads_are_not_looked_at(clock: VirtualClock) -> None
 
     def ask(port: int) -> bytes:
         with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.send(b"?")
-            return connection.recv(100)
+            connection.sendall(b"?")
+            answer = b""
+            while not answer.endswith(b"done"):
+                answer += connection.recv(100)
+            return answer
 
     listener, port = slow_server(0.001)
     with listener, virtual_time(clock), really_under(60):
