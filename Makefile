@@ -10,6 +10,8 @@ PEERS := wiremock@3 mockserver-node@8 @stoplight/prism-cli@5 @copilotkit/aimock@
 
 .PHONY: demo test lint types cov fmt serve bench bench-quick base soak nightly mutation clean ruff layers sizes tools
 .DEFAULT_GOAL := test
+# The tests start many Pythons; where the machine forbids to keep what they compile, each compiles everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 # The steps of a word run in the order in which they are named, with -j too.
 .NOTPARALLEL:
 
