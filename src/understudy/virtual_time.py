@@ -203,6 +203,7 @@ _OURS: Final[Mapping[str, Callable[..., Any]]] = {
     "monotonic_ns": _monotonic_ns,
 }
 _BY_ID: Final = {id(_REAL[name]): ours for name, ours in _OURS.items()}
+_IDS: Final = frozenset(_BY_ID)
 _run_forever_in_real_time = asyncio.BaseEventLoop.run_forever
 
 
@@ -234,7 +235,8 @@ def _found() -> Iterator[tuple[Any, str, Any, Any]]:
     yield asyncio.BaseEventLoop, "run_forever", asyncio.BaseEventLoop.run_forever, _run_forever
     for module in tuple(sys.modules.values()):
         if module is time or not _is_machinery(getattr(module, "__name__", "")):
-            for name, value in tuple(vars(module).items()):
-                ours = _BY_ID.get(id(value))
-                if ours is not None:
-                    yield module, name, value, ours
+            names = vars(module)
+            # there are thousands of names, and hardly one of them is of interest
+            if not _IDS.isdisjoint(map(id, tuple(names.values()))):
+                members = tuple(names.items())
+                yield from ((module, name, value, _BY_ID[id(value)]) for name, value in members if id(value) in _IDS)
