@@ -53,8 +53,14 @@ from understudy.strategies.pasted import code_of
 PROVIDERS = ("kie", "oxen", "replicate", "shortapi")
 CREATES = [("kie", "createTask"), ("oxen", "enqueue"), ("oxen", "editImage"), ("shortapi", "createJob")]
 
+# What is found needs no explanation, which would take as long as the search.
 seek = settings(
-    database=None, derandomize=True, max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck)
+    database=None,
+    derandomize=True,
+    max_examples=1000,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
 )
 first = settings(seek, phases=[Phase.generate])
 plain = settings(database=None, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
