@@ -219,10 +219,11 @@ def a_job_leaves_its_end(patch: Patch) -> None:
     patch.setattr(lifecycle, "TRANSITIONS", dict.fromkeys(State, frozenset(State)))
     after = Stage._enter
 
-    def restless(self: Stage, play: Any, step: Any, **more: Any) -> None:
-        after(self, play, step, **more)
-        if play.job.terminal and step.state is not State.CANCELLED:
-            after(self, play, replace(step, state=State.CANCELLED, status=None))
+    def restless(self: Stage, play: Any, **more: Any) -> None:
+        after(self, play, **more)
+        if play.job.terminal and play.step.state is not State.CANCELLED:
+            play.steps, play.at = (replace(play.step, state=State.CANCELLED, status=None),), 0
+            after(self, play)
 
     patch.setattr(Stage, "_enter", restless)
 

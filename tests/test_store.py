@@ -85,8 +85,10 @@ def test_a_forgotten_job_is_freed_at_once(job_type: JobType) -> None:
     """What was due for a job holds it; once it is forgotten the two do not wait for the garbage collector."""
     plays, account = Plays(1), opened("a")
     play = play_of(job_type, "1", account, state=State.SUCCEEDED)
-    play.due = Entry(partial(plays.ended, play))
-    action = weakref.ref(play.due.action)
+    due = partial(plays.ended, play)
+    play.due = Entry((0.0, 0, due))
+    action = weakref.ref(due)
+    del due
     plays.add(play)
     plays.ended(play)
     del play

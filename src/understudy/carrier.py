@@ -244,8 +244,7 @@ class Carrier:
     async def _frames(self, stream: Stream, waiter: _Waiter, send: Send) -> None:
         silence = stream.keep_alive_seconds
         due = float("inf") if silence is None else self._clock.now() + silence
-        entry = Entry(waiter.wake)
-        entry.cancel()
+        entry = Entry((due, 0))
         try:
             while not (self._stopping or waiter.gone):
                 if stream.frames:
@@ -266,7 +265,7 @@ class Carrier:
     def _alarm(self, when: float, waiter: _Waiter) -> Entry:
         """Put a waiter on the agenda; what never comes is not put there, for a virtual clock would go to it."""
         if when == float("inf"):
-            return Entry(waiter.wake)
+            return Entry((when, 0, waiter.wake))
         entry = self._clock.call_at(when, waiter.wake)
         self._clock.changed()  # whoever moves a virtual clock moves it for those that wait
         return entry

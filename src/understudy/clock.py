@@ -29,26 +29,33 @@ MAX_READS = 10_000
 _TURNS = 8
 
 
-class Entry:
-    """Something that is due at a moment; it can be cancelled until then."""
+# What is left of an entry that is done: the moment and the number.
+_DONE = 2
 
-    __slots__ = ("action", "arguments", "done")
 
-    def __init__(self, action: Callable[..., None], *arguments: Any) -> None:
-        self.action = action
-        self.arguments = arguments
-        self.done = False
+class Entry(list[Any]):
+    """Something that is due: the moment, a number that no other has, the action, and what it is called with.
+
+    It can be cancelled until then. A list is what `heapq` compares at once, and one object for each.
+    """
+
+    __slots__ = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has happened, or never will."""
+        return len(self) == _DONE
 
     def cancel(self) -> None:
         """Make sure that the action never happens, and let go of what it would have been about."""
-        self.done, self.action, self.arguments = True, _nothing, ()
+        del self[_DONE:]
 
 
 class Clock:
     """What a clock has: the time, and an agenda of what is due when."""
 
     def __init__(self) -> None:
-        self._agenda: list[tuple[float, int, Entry]] = []
+        self._agenda: list[Entry] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
         self.changed: Callable[[], None] = _nothing  # called when the next entry is due earlier than it was
@@ -80,10 +87,10 @@ class Clock:
         Returns:
             The entry, which can be cancelled.
         """
-        entry = Entry(action, *arguments)
+        entry = Entry((when, next(self._order), action, *arguments))
         with self._lock:
-            heapq.heappush(self._agenda, (when, next(self._order), entry))
-            is_next = self._agenda[0][2] is entry
+            heapq.heappush(self._agenda, entry)
+            is_next = self._agenda[0] is entry
         if is_next:
             self.changed()
         return entry
@@ -102,7 +109,7 @@ class Clock:
     def next_due(self) -> float | None:
         """Return the moment of the next entry, or None when the agenda is empty."""
         with self._lock:
-            while self._agenda and self._agenda[0][2].done:
+            while self._agenda and self._agenda[0].done:
                 heapq.heappop(self._agenda)
             return self._agenda[0][0] if self._agenda else None
 
@@ -115,14 +122,16 @@ class Clock:
     def _run_one(self, until: float) -> bool:
         """Do the next entry if it is due by `until`; say whether there was one."""
         with self._lock:
-            while self._agenda and self._agenda[0][2].done:
+            while self._agenda and self._agenda[0].done:
                 heapq.heappop(self._agenda)
             if not self._agenda or self._agenda[0][0] > until:
                 return False
-            when, _, entry = heapq.heappop(self._agenda)
+            entry = heapq.heappop(self._agenda)
+        when, _, *call = entry  # whoever cancels it from now on comes too late
         self._reach(when)
-        entry.done = True
-        entry.action(*entry.arguments)
+        entry.cancel()
+        if call:
+            call[0](*call[1:])
         return True
 
     def _reach(self, when: float) -> None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from understudy.call import Backstage, Call, about, plain, refused, violations
-from understudy.contract.expressions import Expression
+from understudy.contract.expressions import Expression, Scope
 from understudy.contract.loader import pointer_parts
 from understudy.contract.model import Create
 from understudy.contract.validation import Violation
@@ -14,7 +14,7 @@ from understudy.files import shown
 from understudy.ledger import cost_of
 from understudy.lifecycle import Job, Json, State
 from understudy.mint import new_id
-from understudy.plan import Plan, with_outcome
+from understudy.plan import AS_USUAL, Plan, with_outcome
 from understudy.repeats import once
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Wait
@@ -44,11 +44,11 @@ def _make(back: Backstage, call: Call, group: Create) -> Outcome:
     count = int(count) if isinstance(count, int | float) and 1 <= count <= MAX_JOBS_PER_REQUEST else 1
     drafts = [_draft(back, call, group) for _ in range(count)]
     drafts[0].id = _chosen_id(back, call) or drafts[0].id
-    plan = _plan(back, call, drafts[0])
-    cost = cost_of(call.job_type.prices, {**call.scope, "job": drafts[0]}) or 0
-    rule = None
+    scope = {**call.scope, "job": drafts[0]}
+    plan = _plan(back, call, scope)
+    cost = cost_of(call.job_type.prices, scope) or 0
     if plan.error is not None:
-        rule = call.job_type.errors.find(plan.error, call.operation.id, {**call.scope, "job": drafts[0]})
+        rule = call.job_type.errors.find(plan.error, call.operation.id, scope)
         if rule is None or rule.committed != "yes":
             raise Answered(plan.error)
     if not call.account.ledger.covers(cost, count) or (call.balance is not None and cost * count > call.balance):
@@ -125,15 +125,17 @@ def _chosen_id(back: Backstage, call: Call) -> str | None:
     return None
 
 
-def _plan(back: Backstage, call: Call, job: Job) -> Plan:
+def _plan(back: Backstage, call: Call, scope: Scope) -> Plan:
     """Decide how a job goes: as a test has asked for, else as the scenario tells, else as usual; faults change it."""
     call.account.creates += 1
-    plan = back.usual
+    plan = AS_USUAL
     if back.next_plans:
         plan = back.next_plans.popleft()
-    elif call.story is not None and call.story.selects({**call.scope, "job": job}, call.account.creates):
+    elif call.story is not None and call.story.selects(scope, call.account.creates):
         plan = call.story.plan
-    if plan is not back.usual:
+    if plan == AS_USUAL:
+        plan = back.usual  # one for all of them
+    else:
         plan = replace(plan, timeline=with_outcome(plan.timeline or back.behaviour.timeline, plan.failure))
     for fault in call.faults:
         plan = fault.plan(plan, call.job_type.words.shown(State.SUCCEEDED))
@@ -190,6 +192,6 @@ def _blocked(back: Backstage, call: Call, group: Create, plays: list[Play], limi
     now = back.clock.now()
     if not active or now >= limit:
         return _created(back, call, group, plays)
-    seconds = active[0].steps[0].seconds
+    seconds = active[0].step.seconds
     due = float("inf") if seconds is None else now + seconds
     return Wait(min(due, limit), lambda: _blocked(back, call, group, plays, limit))

@@ -30,6 +30,10 @@ class Plan:
     link_lifetime_seconds: float | None = None
 
 
+#: The plan of a job for which nothing is planned.
+AS_USUAL = Plan()
+
+
 def checked(steps: Sequence[Step]) -> Timeline:
     """Return the timeline of these steps.
 

@@ -33,6 +33,9 @@ from understudy.trouble import Trouble
 Send = Callable[[Delivery, Callable[[int | None, str], None]], None]
 
 
+_CANCELLED = (Step(State.CANCELLED),)
+
+
 class Stage:
     """Plays jobs.
 
@@ -73,7 +76,7 @@ class Stage:
         """Put a new job into the first state of its timeline."""
         self._plays.add(play)
         play.account.active += 1
-        self._enter(play, play.steps[0], new=True)
+        self._enter(play, new=True)
 
     def read(self, play: Play) -> None:
         """Count a status read that has been answered; it may have been the last of a step."""
@@ -87,8 +90,8 @@ class Stage:
         if play.due is not None:
             play.due.cancel()
         play.reads_left = None
-        play.steps = (Step(State.CANCELLED),)
-        self._enter(play, play.steps[0])
+        play.steps, play.at = _CANCELLED, 0
+        self._enter(play)
 
     def remove(self, play: Play) -> None:
         """Forget a job, whatever was still to come of it; the streams of that one job end."""
@@ -105,11 +108,12 @@ class Stage:
     def _next(self, play: Play) -> None:
         with self._lock:
             play.reads_left = play.due = None
-            play.steps = play.steps[1:]
-            self._enter(play, play.steps[0])
+            play.at += 1
+            self._enter(play)
 
-    def _enter(self, play: Play, step: Step, *, new: bool = False) -> None:
-        job, kind, state, now = play.record, play.job_type, step.state, self._clock.now()
+    def _enter(self, play: Play, *, new: bool = False) -> None:
+        step, now = play.step, self._clock.now()
+        job, kind, state = play.record, play.job_type, step.state
         before = None if new else job.state
         play.told = None
         status = step.status if step.status is not None else kind.words.shown(state)

@@ -12,7 +12,7 @@ from understudy.callback import Notice
 from understudy.clock import Entry
 from understudy.contract.model import AboutAJob, Create, JobType, Result
 from understudy.ledger import Ledger
-from understudy.lifecycle import Job, State, Timeline
+from understudy.lifecycle import Job, State, Step, Timeline
 from understudy.limits import RateWindows
 from understudy.media import Picture
 from understudy.plan import Plan
@@ -92,7 +92,8 @@ class Play:
         job_type: Its kind.
         create: The group of operations that made it.
         plan: How it goes.
-        steps: The steps that are still to come, the present one first.
+        steps: The steps that it goes through.
+        at: Which of them it is in, from 0.
         reads: Status reads so far.
         told: The reply to a status read, until the job changes; None where it may differ from read to read.
         reads_left: Status reads until the next step, where it goes by reads.
@@ -121,6 +122,7 @@ class Play:
     visible_at: float
     server_url: str
     asset_url: str
+    at: int = 0
     reads_left: int | None = None
     reads: int = 0
     told: Reply | None = None
@@ -135,6 +137,11 @@ class Play:
     counts: Met | None = None
     number: int = 0
     frames: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def step(self) -> Step:
+        """The step that it is in."""
+        return self.steps[self.at]
 
     @property
     def job(self) -> Job:

@@ -94,8 +94,8 @@ class _Selector:
         self._real = real
         self._time = time
         self._sockets = sockets
-        self._timer = Entry(_nothing)
         self._timer_at = float("inf")
+        self._timer = Entry((self._timer_at, 0, _nothing))
         self._jobs = 0
         self._submit: Callable[..., asyncio.Future[Any]] = loop.run_in_executor
         self._more_may_come = False
