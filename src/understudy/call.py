@@ -95,7 +95,7 @@ class Call:
         """Render a view as the reply."""
         try:
             rendered = view.render({**self.scope, **scope}, state)
-            return Reply.of(rendered, operation=self.operation.id, jobs=ids)
+            return Reply.of(rendered, self.operation.id, ids)
         except CodecError as error:
             place = f"x-jobs.{self.job_type.name}.{view.name}"
             return defect(place, str(error), operation=self.operation.id, jobs=ids)
@@ -160,11 +160,17 @@ def plain(body: Json) -> Json:
     return without_files(body, dict)
 
 
+_OF_FILES: frozenset[type] = frozenset({Part, list})
+
+
 def without_files(body: Json, told: Callable[[Part], Json]) -> Json:
     """Return a decoded body with something in the place of each file; to a schema that is text."""
     if not isinstance(body, dict):
         return "" if isinstance(body, bytes) else body
-    if not any(_has_file(value) for value in body.values() if isinstance(value, (Part, list))):
+    for value in body.values():
+        if value.__class__ in _OF_FILES and _has_file(value):
+            break
+    else:
         return body
 
     def shown(value: Json) -> Json:

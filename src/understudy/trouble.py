@@ -139,7 +139,7 @@ class Trouble:
 
     def may_strike(self, rules: Sequence[FaultRule], part: str) -> bool:
         """Say whether any fault waits to strike a part: of a story, or beside those."""
-        return any(rule.on == part for rule in rules) or any(rule.on == part for rule in self._armed)
+        return part in [rule.on for rule in (*rules, *self._armed)]
 
     def clear(self) -> None:
         """Forget the faults that were armed."""

@@ -132,22 +132,30 @@ class Reply:
     transmission: Transmission | None = None
 
     @classmethod
-    def of(cls, rendered: Rendered, **more: Any) -> Reply:
+    def of(cls, rendered: Rendered, operation: str, jobs: tuple[str, ...]) -> Reply:
         """Return a reply of what a view has rendered: bytes as they are, all else as JSON or JSON Lines."""
         status, headers, body, media_type = rendered
-        if isinstance(body, bytes):
-            return cls(status, [("content-type", media_type), *headers], body, **more)
         if isinstance(body, list) and media_type in JSON_LINES:
-            lines = "".join(f"{dump_json(line)}\n" for line in body)
-            return cls(status, [("content-type", media_type), *headers], lines.encode(), **more)
-        return cls.of_json(status, headers, body, **more)
+            body = "".join(f"{dump_json(line)}\n" for line in body).encode()
+        if not isinstance(body, bytes):
+            return cls.of_json(status, headers, body, operation, jobs=jobs)
+        return cls(status, [("content-type", media_type), *headers], body, operation, jobs=jobs)
 
     @classmethod
-    def of_json(cls, status: int, headers: list[tuple[str, str]], body: Json, **more: Any) -> Reply:
+    def of_json(
+        cls,
+        status: int,
+        headers: list[tuple[str, str]],
+        body: Json,
+        operation: str | None = None,
+        error: str | None = None,
+        jobs: tuple[str, ...] = (),
+    ) -> Reply:
         """Return a reply with a JSON body; None is no body."""
         if body is None:
-            return cls(status, headers, b"", **more)
-        return cls(status, [("content-type", "application/json"), *headers], encode_json(body), **more)
+            return cls(status, headers, b"", operation, error, jobs)
+        typed = [("content-type", "application/json"), *headers]
+        return cls(status, typed, encode_json(body), operation, error, jobs)
 
 
 @dataclass(slots=True)

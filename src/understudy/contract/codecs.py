@@ -27,6 +27,9 @@ JSON_LINES = frozenset({"application/jsonl", "application/x-jsonl", "application
 MAX_NESTING = 100
 
 
+_LARGEST = sys.float_info.max
+
+
 class CodecError(Exception):
     """A value cannot be encoded or decoded; the text says what was expected."""
 
@@ -125,7 +128,9 @@ def check_nesting(value: Json, most: int = MAX_NESTING) -> None:
 
 def as_number(value: Json) -> float:
     """Return a number that a float can hold, or raise CodecError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+    if value.__class__ is not float and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise CodecError("a number")
+    if not -_LARGEST <= value <= _LARGEST:
         raise CodecError("a number")
     return value
 
@@ -153,8 +158,7 @@ def _read_json(value: Json) -> Json:
 
 
 def _whole(value: Json, factor: int = 1) -> int:
-    number = as_number(value)
-    return round(number if factor == 1 else as_number(number * factor))
+    return round(as_number(as_number(value) * factor))
 
 
 def _divided(value: Json, factor: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,14 +117,14 @@ class _Parser:
         while self._peek() == "||":
             self._take()
             parts.append(self._both())
-        return parts[0] if len(parts) == 1 else lambda scope: any(_truth(part(scope)) for part in parts)
+        return parts[0] if len(parts) == 1 else _joined(parts, end=True)
 
     def _both(self) -> Operand:
         parts = [self._not()]
         while self._peek() == "&&":
             self._take()
             parts.append(self._not())
-        return parts[0] if len(parts) == 1 else lambda scope: all(_truth(part(scope)) for part in parts)
+        return parts[0] if len(parts) == 1 else _joined(parts, end=False)
 
     def _not(self) -> Operand:
         if self._peek() == "!":
@@ -178,6 +178,18 @@ class _Parser:
             raise ExpressionError(f'the condition "{self._text}" lacks a ")"')
         self._take()
         return inner
+
+
+def _joined(parts: Sequence[Operand], *, end: bool) -> Operand:
+    """Return what looks at parts in turn, until one is as `end` says: that decides it."""
+
+    def holds(scope: Scope) -> bool:
+        for part in parts:
+            if _truth(part(scope)) is end:
+                return end
+        return not end
+
+    return holds
 
 
 def _equal(left: Operand, right: Operand) -> Operand:
