@@ -20,7 +20,7 @@ from understudy.exchange import Answer
 from understudy.inbox import Inbox
 from understudy.ledger import Ledger
 from understudy.listening import Listening
-from understudy.provider import Provider
+from understudy.pipeline import Pipeline
 from understudy.stage import Stage
 from understudy.submits import Submits
 from understudy.talk import Talk
@@ -231,15 +231,15 @@ def a_job_leaves_its_end(patch: Patch) -> None:
 @mutant("kie", "error")
 def a_fault_before_the_commit_commits(patch: Patch) -> None:
     """A request that is refused for certain is done all the same."""
-    handle = Provider._answer
+    handle = Pipeline.answer
 
-    def done_first(self: Provider, request: Any, *about: Any, own: bool) -> Any:
+    def done_first(self: Pipeline, request: Any, *about: Any, own: bool) -> Any:
         outcome = handle(self, request, *about, own=own)
         if getattr(outcome, "error", None) == "rateLimited" and request.method == "POST":
             handle(self, request, *about, own=own)
         return outcome
 
-    patch.setattr(Provider, "_answer", done_first)
+    patch.setattr(Pipeline, "answer", done_first)
 
 
 @mutant("kie")

@@ -1,8 +1,8 @@
-"""The pipeline: one request in, one reply out, and what follows from it on the clock.
+"""The stand-in for one provider: one request in, one reply out, and what follows from it on the clock.
 
-    route → authenticate → limit → decode → strike → handle (check, decide, commit, render) → strike → record
+    route → what the pipeline does → record
 
-Nothing here does I/O. A stage returns what the next one needs, or raises `Answered` with a named error of the contract.
+Nothing here does I/O. Everything that changes anything happens under one lock.
 """
 
 from __future__ import annotations
@@ -13,37 +13,32 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from understudy.behaviour import Behaviour
-from understudy.call import Backstage, Call, decoded
+from understudy.call import Backstage
 from understudy.callback import Delivery
 from understudy.clock import Clock
 from understudy.contract.catalogue import Transport
-from understudy.contract.model import AboutAJob, Contract, JobType
-from understudy.contract.operations import Operation, Routed, key_in
+from understudy.contract.model import Contract
 from understudy.errors import UsageError, suggestion
-from understudy.files import Files, Found
-from understudy.handlers import HANDLERS, unclaimed
+from understudy.files import Files
 from understudy.journal import Exchange, Journal, kept
 from understudy.ledger import Ledger
 from understudy.lifecycle import State, Step
 from understudy.limits import RateWindows
+from understudy.pipeline import Pipeline
 from understudy.plan import Plan, checked
 from understudy.reach import NOT_SENT, shown_url
-from understudy.refusals import refusal
 from understudy.scenario import Scenario
 from understudy.stage import Send, Stage
-from understudy.store import Account, Accounts, Play, Plays, account_name
+from understudy.store import Account, Accounts, Plays, account_name
 from understudy.trouble import FaultRule, Trouble, fault_rule
 from understudy.wire import (
-    Answered,
     Outcome,
     Reply,
     Request,
-    RequestView,
     Severed,
     Stream,
     Wait,
     problem,
-    retry_after,
 )
 
 #: The header that names the scenario of one request, and of the job that it makes; no provider gets to see it.
@@ -68,7 +63,7 @@ class Provider:
         send: Sends a callback, and calls back with the status of the answer (None for none) and a note.
 
     Attributes:
-        errors: How errors come from now on; None for the contract's default.
+        pipeline: What requests go through.
 
     Raises:
         UsageError: There is no such scenario or transport, or no callback goes to an address of the account.
@@ -102,10 +97,8 @@ class Provider:
         self._scenario: Scenario | None = None if scenario is None else behaviour.scenario(scenario)
         self._seed = seed
         self._balance = balance
-        self.errors = errors
         self._trouble = Trouble(clock, self.journal)
         self._down_until = 0.0
-        self._securities = contract.securities
         self._lock = threading.RLock()
         carry = send or _send_nothing
         stage = Stage(clock, behaviour, self.journal, self.plays, carry, self._lock, self._trouble, callback_url)
@@ -113,14 +106,8 @@ class Provider:
         source = random.Random(seed)
         usual = Plan(behaviour.timeline)
         self._back = Backstage(contract, behaviour, clock, self.plays, stage, files, source, usual)
-        self._parts = {
-            operation: (job_type, part, job_type.about_a_job.get(part))
-            for job_type in contract.job_types.values()
-            for operation, part in job_type.operation_ids().items()
-        }
-        for operation in contract.operations:
-            self._parts.setdefault(operation, (contract.job_type, "", None))
-        keys = {security.name for security in self._securities if security.place == "query"}
+        self.pipeline = Pipeline(self._back, self.accounts, self._trouble, errors)
+        keys = {security.name for security in contract.securities if security.place == "query"}
         self._told = {
             operation.id: {entry.name for entry in operation.parameters if entry.place == "query"} - keys
             for operation in contract.operations.values()
@@ -207,8 +194,6 @@ class Provider:
         rates = [rate for job_type in self.contract.job_types.values() for rate in job_type.rates]
         return Account(name, Ledger(balance), RateWindows(rates))
 
-    # --- the pipeline ---
-
     def handle(self, request: Request) -> Outcome:
         """Answer a request.
 
@@ -232,8 +217,8 @@ class Provider:
             except UsageError as error:
                 return self.record(request, problem(400, "no such scenario", str(error)))
             if found is not None:
-                return self.record(request, self._file(request, found, story, now, own=named is not None))
-            return self.record(request, self._answer(request, routed, story, now, own=named is not None))
+                return self.record(request, self.pipeline.file(request, found, story, now, own=named is not None))
+            return self.record(request, self.pipeline.answer(request, routed, story, now, own=named is not None))
 
     def record(self, request: Request, outcome: Outcome) -> Outcome:
         """Note a request and its answer in the journal, and return the answer."""
@@ -256,7 +241,7 @@ class Provider:
         self.journal.add(
             Exchange(
                 at=self.clock.now(),
-                account=request.account or account_name(self._key_of(request) or ""),
+                account=request.account or account_name(self.pipeline.key_of(request) or ""),
                 method=request.method,
                 path=request.path,
                 operation=outcome.operation,
@@ -279,129 +264,6 @@ class Provider:
             for name, value in request.parameters.items()
             if name in told
         ]
-
-    def _answer(
-        self, request: Request, routed: Routed | None, story: Scenario | None, now: float, *, own: bool
-    ) -> Outcome:
-        if routed is None or routed.operation is None:
-            return self._no_operation(request, () if routed is None else routed.methods, story, now)
-        operation = routed.operation
-        job_type, part, about = self._parts[operation.id]
-        view = RequestView(None, request.parameters, request.header, routed.path)
-        scope = self._scope(request, view, operation.server, now)
-        try:
-            account = self._authenticated(request, operation, now)
-            scope["account"], request.account = account, account.name
-            story = account.story if account.story is not None and not own else story
-            request.scenario = None if story is None else story.name
-            self._limit(account, operation, story, now)
-            view.body = decoded(request, operation)
-            call = Call(request, operation, job_type, account, view, scope, now, story)
-            if own and story is not None:
-                call.balance = story.balance
-            if about is not None:
-                call.play = self._play_of(about, call)
-            return self._struck(part, call, own=own)
-        except Answered as answered:
-            return self._refused(answered, operation.id, job_type, scope, story)
-
-    def _struck(self, part: str, call: Call, *, own: bool) -> Outcome:
-        """Answer a request with the faults that strike it; those of a job's own story, where it is about a job."""
-        handle = HANDLERS.get(part, unclaimed)
-        play = call.play
-        if play is not None and not own:
-            call.story = play.story
-        rules = () if call.story is None else call.story.faults
-        if self._trouble.may_strike(rules, part):
-            job = None if play is None else play.job
-            met = call.account.met if play is None else play.met
-            scope = call.scope if job is None else {**call.scope, "job": job}
-            call.faults = self._trouble.striking(rules, part, met, scope, None if job is None else job.id)
-        if not call.faults:
-            return handle(self._back, call)
-
-        def answered() -> Outcome:
-            try:
-                return handle(self._back, call)
-            except Answered as answered:
-                return self._refused(answered, call.operation.id, call.job_type, call.scope, call.story)
-
-        outcome = self._trouble.around(call.faults, answered)
-        if outcome.operation is None:
-            outcome.operation = call.operation.id
-        return outcome
-
-    def _play_of(self, about: AboutAJob, call: Call) -> Play | None:
-        """Return the job that a request is about, where it names one that there is."""
-        play = self.plays.asked_for(about, str(call.value(about.id)))
-        return play if play is not None and play.account is call.account else None
-
-    def _limit(self, account: Account, operation: Operation, story: Scenario | None, now: float) -> None:
-        seconds = account.windows.admit(operation.id, now)
-        if seconds is None:
-            return
-        form = (story and story.retry_after) or self.behaviour.retry_after
-        raise Answered("rateLimited", () if form is None else [retry_after(form, seconds, now)])
-
-    def _scope(self, request: Request, view: RequestView, server: str, now: float) -> dict[str, Any]:
-        return {
-            "request": view,
-            "server": {"url": request.server_url or server},
-            "now": now,
-            "url": request.path,
-            "method": request.method,
-            "secret": self.behaviour.secrets,
-        }
-
-    def _authenticated(self, request: Request, operation: Operation, now: float) -> Account:
-        key = key_in(operation.security, request.header, request.parameters, now)
-        if operation.security and (key is None or self.behaviour.refused_keys.search(key)):
-            raise Answered("unauthorized")
-        return self.accounts.of_key(key or self._key_of(request) or "")
-
-    def _key_of(self, request: Request) -> str | None:
-        return key_in(self._securities, request.header, request.parameters)
-
-    def _file(self, request: Request, found: Found, story: Scenario | None, now: float, *, own: bool) -> Outcome:
-        """Answer with a file, or say why not."""
-        scope = self._bare_scope(request, now)
-        if found.account and found.account != account_name(self._key_of(request) or ""):
-            return self._refused(Answered("unauthorized"), None, found.job_type, scope, story)
-        if found.expired:
-            expired = found.job_type.assets.expired if found.job_type.assets is not None else "expired"
-            return self._refused(Answered(expired), None, found.job_type, scope, story)
-        reply = Reply(200, [("content-type", found.media_type)], found.content)
-        if found.play is None:
-            return reply
-        story, job = story if own else found.play.story, found.play.job
-        rules = () if story is None else story.faults
-        faults = self._trouble.striking(rules, "assets", found.play.met, {**scope, "job": job}, job.id)
-        try:
-            return self._trouble.around(faults, lambda: reply)
-        except Answered as answered:
-            return self._refused(answered, None, found.job_type, scope, story)
-
-    def _no_operation(self, request: Request, methods: tuple[str, ...], story: Scenario | None, now: float) -> Reply:
-        name = "methodNotAllowed" if methods else "unknownPath"
-        reply = self._refused(Answered(name), None, self.contract.job_type, self._bare_scope(request, now), story)
-        if methods:
-            reply.headers.append(("allow", ", ".join(methods)))
-        return reply
-
-    def _bare_scope(self, request: Request, now: float) -> dict[str, Any]:
-        view = RequestView(None, request.parameters, request.header, {})
-        return self._scope(request, view, self.contract.servers[0], now)
-
-    def _refused(
-        self,
-        answered: Answered,
-        operation: str | None,
-        job_type: JobType,
-        scope: dict[str, Any],
-        story: Scenario | None,
-    ) -> Reply:
-        by = self.errors or (story and story.transport) or job_type.errors.transports[0]
-        return refusal(answered, operation, job_type, scope, by)
 
 
 def _reads(request: Request) -> bool:

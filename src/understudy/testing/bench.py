@@ -96,7 +96,7 @@ class Bench:
             UsageError: The client cannot be called like that.
         """
         self._provider.reset()
-        self._provider.errors = situation.transport
+        self._provider.pipeline.errors = situation.transport
         for fault in situation.faults:
             self._provider.fault(**fault)
         if situation.job:
