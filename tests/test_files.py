@@ -17,7 +17,7 @@ from understudy.clock import VirtualClock
 from understudy.contract.build import load_contract
 from understudy.contract.model import JobType
 from understudy.fake import Fake
-from understudy.files import Files, UploadedFile, below_host
+from understudy.files import Files, UploadedFile, below_host, moved
 from understudy.store import Plays
 
 
@@ -216,3 +216,10 @@ def test_what_follows_the_host_is_kept_whole() -> None:
     assert below_host("https://a.test/b/c?d=e/f#g") == "/b/c?d=e/f#g"
     assert below_host("https://a.test") == below_host("https://a.test/") == "/"
     assert below_host("https://a.test?b=c/d") == "/?b=c/d"
+
+
+def test_a_url_moves_to_another_base() -> None:
+    """With a base, a URL keeps its path and its query; without one it stays."""
+    assert moved("https://a.test/b/c?d=/e", "http://127.0.0.1:1/_files") == "http://127.0.0.1:1/_files/b/c?d=/e"
+    assert moved("https://a.test/b", "") == "https://a.test/b"
+    assert moved("https://a.test", "http://b") == "http://b/"

@@ -26,7 +26,7 @@ from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step
 from understudy.plan import Plan
 from understudy.provider import Provider
 from understudy.reach import NOT_SENT, shown_url
-from understudy.stage import frames_of, moved, sse_frame
+from understudy.stage import frames_of, sse_frame
 from understudy.trouble import fault_rule
 from understudy.wire import Reply, Request, Stream
 
@@ -194,6 +194,18 @@ def test_a_job_can_be_cancelled_at_any_time(tmp_path: Path, after: float) -> Non
     theatre.clock.advance(100)
     assert theatre.read(job)["state"] == "cancelled"
     assert theatre.told[-1] == (after, "cancelled")
+
+
+def test_a_step_that_is_over_when_its_job_is_cancelled_is_not_gone_on_from(tmp_path: Path) -> None:
+    """Another thread may be about to move a job when it is cancelled; the job stays where it is."""
+    theatre = Theatre(small(tmp_path))
+    job = theatre.create()
+    due = theatre.provider.plays[job].due
+    assert due is not None
+    _, _, move, *arguments = due
+    theatre.call("DELETE", f"/jobs/{job}")
+    move(*arguments)
+    assert theatre.read(job)["state"] == "cancelled"
 
 
 # Consequences
@@ -468,13 +480,6 @@ def test_nothing_is_sent_for_a_job_that_was_forgotten(tmp_path: Path) -> None:
 
 
 # URLs
-
-
-def test_a_url_moves_to_another_base() -> None:
-    """With a base, a URL keeps its path and its query; without one it stays."""
-    assert moved("https://a.test/b/c?d=/e", "http://127.0.0.1:1/_files") == "http://127.0.0.1:1/_files/b/c?d=/e"
-    assert moved("https://a.test/b", "") == "https://a.test/b"
-    assert moved("https://a.test", "http://b") == "http://b/"
 
 
 @pytest.mark.parametrize(

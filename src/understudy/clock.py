@@ -29,7 +29,7 @@ MAX_READS = 10_000
 _TURNS = 8
 
 
-# What is left of an entry that is done: the moment and the number.
+# So much is left of an entry that is done: the moment and the number.
 _DONE = 2
 
 
@@ -127,8 +127,8 @@ class Clock:
             if not self._agenda or self._agenda[0][0] > until:
                 return False
             entry = heapq.heappop(self._agenda)
-        when, _, *call = entry  # whoever cancels it from now on comes too late
-        self._reach(when)
+        self._reach(entry[0])
+        call = entry[_DONE:]  # whoever cancels it from now on comes too late
         entry.cancel()
         if call:
             call[0](*call[1:])

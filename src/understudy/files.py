@@ -155,3 +155,8 @@ def below_host(url: str) -> str:
     end = _END_OF_HOST.search(rest)
     below = rest[end.start() :] if end is not None else ""
     return below if below.startswith("/") else f"/{below}"
+
+
+def moved(url: str, base: str) -> str:
+    """Return a URL with another base in place of its scheme and host; an empty base leaves it as it is."""
+    return base + below_host(url) if base else url

@@ -12,13 +12,13 @@ from understudy.contract.conditions import same
 from understudy.contract.expressions import first_value
 from understudy.contract.validation import Violation
 from understudy.creates import create
-from understudy.files import EXPIRES, UploadedFile, below_host, query_names, shown
+from understudy.files import EXPIRES, UploadedFile, below_host, moved, query_names, shown
 from understudy.lifecycle import Job, Json
 from understudy.media import draw, picture
 from understudy.mint import mint
 from understudy.paging import turn_to
 from understudy.signatures import jwk_set
-from understudy.stage import moved, replayed
+from understudy.stage import replayed
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Stream
 

@@ -21,7 +21,7 @@ from understudy.contract.expressions import first_value
 from understudy.contract.frames import Events
 from understudy.contract.model import Callback
 from understudy.faults.fault import Shipment
-from understudy.files import address_of, below_host
+from understudy.files import address_of, moved
 from understudy.journal import Attempt, Journal, Transition
 from understudy.lifecycle import TERMINAL, JobError, Json, Output, State, Step
 from understudy.mint import mint, new_id
@@ -70,7 +70,7 @@ class Stage:
         self._lock = lock
         self._callback_url = callback_url
         self._deliveries = 0
-        self._result_maker, self._go_on = self._make_result, self._next  # one for all jobs
+        self._result_maker, self._go_on = self._make_result, self._step_over  # one for all jobs
 
     def begin(self, play: Play) -> None:
         """Put a new job into the first state of its timeline."""
@@ -89,7 +89,7 @@ class Stage:
         """Cancel an active job."""
         if play.due is not None:
             play.due.cancel()
-        play.reads_left = None
+        play.reads_left = play.due = None
         play.steps, play.at = _CANCELLED, 0
         self._enter(play)
 
@@ -105,11 +105,16 @@ class Stage:
         while play.reads_left is not None:
             self._next(play)
 
-    def _next(self, play: Play) -> None:
+    def _step_over(self, play: Play) -> None:
+        """Go on from a step whose time is over, unless the job was cancelled or forgotten in that very moment."""
         with self._lock:
-            play.reads_left = play.due = None
-            play.at += 1
-            self._enter(play)
+            if play.due is not None:
+                self._next(play)
+
+    def _next(self, play: Play) -> None:
+        play.reads_left = play.due = None
+        play.at += 1
+        self._enter(play)
 
     def _enter(self, play: Play, *, new: bool = False) -> None:
         step, now = play.step, self._clock.now()
@@ -342,8 +347,3 @@ def sse_frame(
     retry = None if retry_seconds is None else round(retry_seconds * 1000)
     head = [(name, value) for name, value in (("event", event), ("id", id), ("retry", retry)) if value is not None]
     return ("".join(f"{name}: {value}\n" for name, value in (*head, *fields)) + "\n").encode()
-
-
-def moved(url: str, base: str) -> str:
-    """Return a URL with another base in place of its scheme and host; an empty base leaves it as it is."""
-    return base + below_host(url) if base else url
