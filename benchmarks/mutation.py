@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, str]] = {
         "flows flows_waits client client_wire client_and_fake follow exchange inbox keyring listening ordeal shell",
     ),
     "pipeline": (
-        "provider call creates handlers stage trouble refusals",
+        "pipeline provider call creates handlers stage trouble refusals",
         "provider creates handlers stage trouble refusals faults scenarios fake transport catalogue wire files "
         "callback ordeal",
     ),

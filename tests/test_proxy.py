@@ -207,7 +207,9 @@ def test_a_loop_in_virtual_time_behind_a_proxy() -> None:
 
     async def polls(opened: Proxy) -> int:
         trust = ssl.create_default_context(cafile=opened.environment["SSL_CERT_FILE"])
-        async with httpx.AsyncClient(proxy=opened.url, verify=trust, trust_env=False, headers=key(), timeout=60) as http:
+        async with httpx.AsyncClient(
+            proxy=opened.url, verify=trust, trust_env=False, headers=key(), timeout=60
+        ) as http:
             body = {"model": "nano-banana-pro", "input": {"prompt": "a"}}
             made = (await http.post(f"{KIE}/api/v1/jobs/createTask", json=body)).json()
             link, count = f"{KIE}/api/v1/jobs/recordInfo?taskId={made['data']['taskId']}", 1
