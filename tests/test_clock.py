@@ -48,6 +48,21 @@ def test_what_is_due_happens_in_order(entries: list[tuple[int, bool]], strides: 
     assert happened == sorted(due)
 
 
+def test_what_is_cancelled_at_the_last_moment_does_not_happen() -> None:
+    """Another thread may cancel what was taken from the agenda and has not begun."""
+
+    class Busy(VirtualClock):
+        def _reach(self, when: float) -> None:
+            super()._reach(when)
+            entry.cancel()
+
+    happened: list[str] = []
+    clock = Busy()
+    entry = clock.call_at(EPOCH_SECONDS + 1, happened.append, "too late")
+    clock.advance(2)
+    assert not happened
+
+
 @given(st.lists(st.tuples(seconds, seconds)), seconds, seconds)
 def test_two_strides_are_one(entries: list[tuple[int, int]], first: int, second: int) -> None:
     """Advancing by a and then by b does the same at the same times as advancing by both, also what actions put up."""

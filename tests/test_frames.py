@@ -78,6 +78,17 @@ def test_events_have_names_ids_and_times(tmp_path: Path) -> None:
     assert (last.event, last.data) == ("message", "[DONE]")
 
 
+@given(st.text("ab \r\n:\x0b\u2028"))
+def test_a_frame_keeps_its_lines_apart(data: str) -> None:
+    """Each line of the data, however it ends, has a field of its own, as the HTML standard asks."""
+    frame = sse_frame("a", data).decode()
+    assert "\r" not in frame
+    first, *fields = frame.removesuffix("\n\n").split("\n")
+    assert first == "event: a"
+    assert [field[:6] for field in fields] == ["data: "] * len(fields)
+    assert "\n".join(field[6:] for field in fields) == data.replace("\r\n", "\n").replace("\r", "\n")
+
+
 @given(
     st.none() | st.text("abc", min_size=1),
     st.text("ab \n:"),

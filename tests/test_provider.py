@@ -1,4 +1,4 @@
-"""Tests of the pipeline: one request in, one reply out."""
+"""Tests of the stand-in of a provider, and of what requests go through: one request in, one reply out."""
 
 from __future__ import annotations
 

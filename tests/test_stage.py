@@ -26,7 +26,7 @@ from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step
 from understudy.plan import Plan
 from understudy.provider import Provider
 from understudy.reach import NOT_SENT, shown_url
-from understudy.stage import frames_of, sse_frame
+from understudy.stage import frames_of
 from understudy.trouble import fault_rule
 from understudy.wire import Reply, Request, Stream
 
@@ -196,16 +196,26 @@ def test_a_job_can_be_cancelled_at_any_time(tmp_path: Path, after: float) -> Non
     assert theatre.told[-1] == (after, "cancelled")
 
 
-def test_a_step_that_is_over_when_its_job_is_cancelled_is_not_gone_on_from(tmp_path: Path) -> None:
-    """Another thread may be about to move a job when it is cancelled; the job stays where it is."""
+def cancelled(theatre: Theatre, job: str) -> None:
+    theatre.call("DELETE", f"/jobs/{job}")
+
+
+def forgotten(theatre: Theatre, job: str) -> None:
+    theatre.provider.reset()
+
+
+@pytest.mark.parametrize("leave", [cancelled, forgotten])
+def test_what_was_about_to_happen_does_not(tmp_path: Path, leave: Callable[[Theatre, str], None]) -> None:
+    """Another thread may be about to move a job when it is cancelled or forgotten; nothing comes of that."""
     theatre = Theatre(small(tmp_path))
     job = theatre.create()
     due = theatre.provider.plays[job].due
     assert due is not None
     _, _, move, *arguments = due
-    theatre.call("DELETE", f"/jobs/{job}")
+    leave(theatre, job)
+    noted = list(theatre.provider.journal)
     move(*arguments)
-    assert theatre.read(job)["state"] == "cancelled"
+    assert list(theatre.provider.journal) == noted
 
 
 # Consequences
@@ -335,17 +345,6 @@ def test_a_state_without_frames_tells_nothing(tmp_path: Path) -> None:
     part = play.job_type.events
     assert part is not None
     assert frames_of(part, play) == []
-
-
-@given(st.text("ab \r\n:\x0b\u2028"))
-def test_a_frame_keeps_its_lines_apart(data: str) -> None:
-    """Each line of the data, however it ends, has a field of its own, as the HTML standard asks."""
-    frame = sse_frame("a", data).decode()
-    assert "\r" not in frame
-    first, *fields = frame.removesuffix("\n\n").split("\n")
-    assert first == "event: a"
-    assert [field[:6] for field in fields] == ["data: "] * len(fields)
-    assert "\n".join(field[6:] for field in fields) == data.replace("\r\n", "\n").replace("\r", "\n")
 
 
 # Callbacks

@@ -34,7 +34,7 @@ _DONE = 2
 
 
 class Entry(list[Any]):
-    """Something that is due: the moment, a number that no other has, the action, and what it is called with.
+    """Something that is due: the moment, a number of its own on the agenda, the action, and what that is called with.
 
     It can be cancelled until then. A list is what `heapq` compares at once, and one object for each.
     """
@@ -87,8 +87,8 @@ class Clock:
         Returns:
             The entry, which can be cancelled.
         """
-        entry = Entry((when, next(self._order), action, *arguments))
         with self._lock:
+            entry = Entry((when, next(self._order), action, *arguments))
             heapq.heappush(self._agenda, entry)
             is_next = self._agenda[0] is entry
         if is_next:

@@ -293,7 +293,7 @@ class Fake:
 
     @property
     def provider(self) -> Provider:
-        """The pipeline behind the fake."""
+        """The stand-in behind the fake."""
         return self._provider
 
     @property

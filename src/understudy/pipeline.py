@@ -23,7 +23,7 @@ from understudy.wire import Answered, Outcome, Reply, Request, RequestView, retr
 
 
 class Pipeline:
-    """What requests to one provider's stand-in go through.
+    """What requests to one provider's stand-in go through. Whoever has one answered holds the stand-in's lock.
 
     Args:
         back: What the handlers work with.
@@ -143,7 +143,7 @@ class Pipeline:
         return key_in(self._securities, request.header, request.parameters)
 
     def file(self, request: Request, found: Found, story: Scenario | None, now: float, *, own: bool) -> Outcome:
-        """Answer with a file, or say why not; the arguments are those of `answer`."""
+        """Answer with a file that was found, or say why not; all other arguments are those of `answer`."""
         scope = self._bare_scope(request, now)
         if found.account and found.account != account_name(self.key_of(request) or ""):
             return self._refused(Answered("unauthorized"), None, found.job_type, scope, story)

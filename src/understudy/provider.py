@@ -2,7 +2,7 @@
 
     route → what the pipeline does → record
 
-Nothing here does I/O. Everything that changes anything happens under one lock.
+Nothing here does I/O. Everything happens under one lock, but for the making of results that somebody looks at.
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ class Provider:
         """
         named = request.header.pop(SCENARIO_HEADER, None)
         routed = self.contract.router.find(request.method, request.path, request.host)
-        # A file is drawn now. Finding it only reads, so the lock is not held, and nobody else has to wait.
+        # A file is drawn now. Finding it changes nothing but results that are yet to be made, so the lock is not held,
+        # and nobody else has to wait.
         no_operation = routed is None or routed.operation is None
         found = self._back.files.find(request.path, request.parameters) if no_operation and _reads(request) else None
         with self._lock:

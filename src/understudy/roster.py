@@ -176,7 +176,7 @@ class Role:
 
     @property
     def provider(self) -> Provider:
-        """Its pipeline; loaded when it is first asked for.
+        """Its stand-in; loaded when it is first asked for.
 
         Raises:
             ContractInvalid: Its files cannot be used.

@@ -150,7 +150,7 @@ class LiveServer:
         return f"{self.url}/{role.name}{role.base_path}"
 
     def provider(self, name: str) -> Provider:
-        """Return the pipeline of a provider: its jobs, accounts and journal.
+        """Return the stand-in of a provider: its jobs, accounts and journal.
 
         Raises:
             UsageError: It is not played here.
