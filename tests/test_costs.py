@@ -70,6 +70,12 @@ def test_a_server_is_there_before_what_plays_a_provider() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_a_fake_without_an_application_brings_no_event_loop() -> None:
+    """Most tests have no loop, and the first of them does not wait for asyncio."""
+    code = "import sys, understudy; understudy.Fake('kie').client(); print('asyncio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 def test_a_poll_looks_little_up(fake: Fake) -> None:
     """A poll of a job that has not changed is answered from what was told before, with fewer than 100 calls."""
     task_id = make(fake)

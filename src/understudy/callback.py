@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,9 @@ from understudy.contract.views import expressions, read_text, rendered_headers
 from understudy.errors import SignatureInvalid
 from understudy.lifecycle import Job, Json
 from understudy.signatures import fits, receiver_key, signature
+
+#: Is called when a delivery is over: with the status of the answer, None for none, and a note.
+Done = Callable[[int | None, str], None]
 
 # What the name of a header is (RFC 9110, section 5.6.2); one that a client has chosen may be anything.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -52,6 +55,11 @@ class Delivery:
     first: Delivery | None = None
     expected: Json = None
     signed: bool = False
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as bytes, with their names in small letters."""
+        return [(name.lower().encode(), value.encode()) for name, value in self.headers]
 
     def met(self, body: bytes) -> bool:
         """Say whether an answer is as expected; more may be in it."""

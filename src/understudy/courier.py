@@ -13,7 +13,7 @@ from understudy.reach import NOT_MET, NOT_SENT, refusal, tls
 if TYPE_CHECKING:
     import httpx
 
-    from understudy.callback import Delivery
+    from understudy.callback import Delivery, Done
 
 #: Deliveries that are on their way at one time; the others wait.
 MAX_IN_FLIGHT = 100
@@ -27,8 +27,6 @@ _IDLE_CONNECTIONS = 4
 
 # So long the rest of an answer that means nothing may take before its connection is given up, in real seconds.
 _FINISH_SECONDS = 1.0
-
-Done = Callable[[int | None, str], None]
 
 
 class Courier:

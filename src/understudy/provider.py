@@ -14,7 +14,7 @@ from typing import Any
 
 from understudy.behaviour import Behaviour
 from understudy.call import Backstage
-from understudy.callback import Delivery
+from understudy.callback import Delivery, Done
 from understudy.clock import Clock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
@@ -271,5 +271,5 @@ def _reads(request: Request) -> bool:
     return request.method in ("GET", "HEAD")
 
 
-def _send_nothing(delivery: Delivery, done: Callable[[int | None, str], None]) -> None:
+def _send_nothing(delivery: Delivery, done: Done) -> None:
     done(None, f"{NOT_SENT}: nobody carries callbacks here")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from understudy.behaviour import Behaviour
-from understudy.callback import Delivery, Notice, challenged, compose
+from understudy.callback import Delivery, Done, Notice, challenged, compose
 from understudy.clock import Clock
 from understudy.contract.codecs import as_text, dump_json
 from understudy.contract.expressions import first_value
@@ -30,7 +30,7 @@ from understudy.store import Play, Plays
 from understudy.trouble import Trouble
 
 #: Sends a delivery, and calls back with the status of the answer (None for none) and a note.
-Send = Callable[[Delivery, Callable[[int | None, str], None]], None]
+Send = Callable[[Delivery, Done], None]
 
 
 _CANCELLED = (Step(State.CANCELLED),)
