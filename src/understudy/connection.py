@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from understudy.wire import NO_BODY, Reply, encoded
 
@@ -33,19 +34,51 @@ class Prompt(Protocol):
         """
 
 
+class Turn(ServerState):
+    """What the connections of a server share: the plain requests that one turn of its event loop has read.
+
+    They are answered together, and then all answers are sent. Where each is read, answered and sent before the next,
+    the system's part of one comes between two answers, and a client is woken in the middle of our work: that takes half
+    as long again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: list[tuple[Connection, bytes]] = []
+
+    def add(self, connection: Connection, body: bytes) -> None:
+        """Have a request answered at the end of this turn."""
+        if not self._asked:
+            connection.loop.call_soon(self.answer)
+        self._asked.append((connection, body))
+
+    def answer(self) -> None:
+        """Answer all that has come, in the order in which it came."""
+        asked, self._asked = self._asked, []
+        replies = [connection.ask(body) for connection, body in asked]
+        for (connection, body), reply in zip(asked, replies, strict=True):
+            connection.answer(body, reply)
+
+
 class Connection(HttpToolsProtocol):
     """A connection on which what can be answered at once is, and that can end as none should.
 
     A task, a dozen messages and their checks cost uvicorn more than most answers cost us. So a plain request waits here
-    until it has come whole, and is answered in the callback of the parser; all else goes the way of ASGI.
+    until it has come whole, and is answered at the end of the turn; all else goes the way of ASGI.
     """
 
+    server_state: Turn
     _answering: RequestResponseCycle | None = None  # uvicorn tells of the end only the request that it read last
-    _body: bytearray | None = None  # of a plain request that has not come whole
+    _body: bytearray | None = None  # of a plain request that has not been answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
         self.access_log = False  # where somebody listens to all logs, as pytest does, uvicorn would write one
+
+    def on_message_begin(self) -> None:
+        if self._body is not None:
+            self.server_state.answer()  # the next request on this connection has begun
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._body = bytearray() if self._is_plain() else None
@@ -61,15 +94,10 @@ class Connection(HttpToolsProtocol):
             self._hand_over(self._body)
 
     def on_message_complete(self) -> None:
-        body = self._body
-        if body is not None:
-            reply = self._asked(bytes(body))
-            if reply is not None:
-                self._body = None
-                self._write(reply)
-                return
-            self._hand_over(body)
-        super().on_message_complete()
+        if self._body is not None:
+            self.server_state.add(self, bytes(self._body))
+        else:
+            super().on_message_complete()
 
     def _is_plain(self) -> bool:
         """Say whether nothing else is under way, and nothing but an answer is asked for."""
@@ -85,7 +113,8 @@ class Connection(HttpToolsProtocol):
             and not self.parser.should_upgrade()
         )
 
-    def _asked(self, body: bytes) -> Reply | None:
+    def ask(self, body: bytes) -> Reply | None:
+        """Ask the application for the answer to a plain request that has come whole."""
         raw_path, _, query = self.url.partition(b"?")
         path = raw_path.decode("latin-1")
         self.scope["method"] = self.parser.get_method().decode("ascii")
@@ -94,7 +123,17 @@ class Connection(HttpToolsProtocol):
         app = cast(Prompt, self.app)  # or this were no plain request
         return app.at_once(cast(Scope, self.scope), body)
 
-    def _hand_over(self, body: bytearray) -> None:
+    def answer(self, body: bytes, reply: Reply | None) -> None:
+        """Send the answer; where there is none yet, the request goes the way of ASGI."""
+        if reply is None:
+            self._hand_over(body)
+            super().on_message_complete()
+            return
+        self._body = None
+        if not self.transport.is_closing():
+            self._write(reply)
+
+    def _hand_over(self, body: bytes | bytearray) -> None:
         """Leave a request to ASGI, as if it came only now."""
         self._body = None
         self._go_on()
@@ -122,7 +161,12 @@ class Connection(HttpToolsProtocol):
         self._answering = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
 
+    def eof_received(self) -> None:
+        self.server_state.answer()  # a client that says no more may still read
+        super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.answer()
         super().connection_lost(exc)
         if self._answering is not None:
             self._answering.disconnected = True

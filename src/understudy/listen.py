@@ -12,7 +12,7 @@ from contextlib import suppress
 import uvicorn
 
 from understudy.clock import SystemClock
-from understudy.connection import Connection
+from understudy.connection import Connection, Turn
 from understudy.errors import UsageError
 
 # At a stop, clients have so long to let go, in real seconds, and are looked after so often.
@@ -32,6 +32,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.server_state = Turn()
         self._asked = asyncio.Event()
 
     def stop(self) -> None:
