@@ -96,6 +96,30 @@ def test_what_comes_in_one_turn_is_answered_before_anything_is_sent() -> None:
     assert played(scene) == ["ask /a", "ask /b", "ask /c", "send a", "send b", "send c"]
 
 
+def test_one_that_comes_alone_does_not_wait() -> None:
+    """A single client is answered in the next turn of the event loop."""
+
+    async def scene(app: App) -> None:
+        [(connection, _)] = app.connected("a")
+        connection.data_received(asked("/a"))
+        await checkpoint()
+        app.log.append("next turn")
+
+    assert played(scene) == ["ask /a", "send a", "next turn"]
+
+
+def test_what_comes_meanwhile_is_answered_with_the_others() -> None:
+    """As long as more requests come, those that are there wait for them."""
+
+    async def scene(app: App) -> None:
+        for connection, wire in app.connected("a", "b", "c", "d"):
+            connection.data_received(asked(f"/{wire.name}"))
+            if wire.name != "a":
+                await checkpoint()
+
+    assert played(scene) == [f"{what}{name}" for what in ("ask /", "send ") for name in "abcd"]
+
+
 def test_the_next_request_of_a_connection_waits_for_the_one_before() -> None:
     """A connection with several requests in one piece has its answers in order, also where one takes its time."""
 

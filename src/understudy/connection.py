@@ -35,11 +35,12 @@ class Prompt(Protocol):
 
 
 class Turn(ServerState):
-    """What the connections of a server share: the plain requests that one turn of its event loop has read.
+    """What the connections of a server share: the plain requests that a turn of its event loop has read.
 
     They are answered together, and then all answers are sent. Where each is read, answered and sent before the next,
     the system's part of one comes between two answers, and a client is woken in the middle of our work: that takes half
-    as long again.
+    as long again. One that comes alone does not wait; where there are several, the clients that were answered last are
+    just asking again, and as long as more come, the others wait for them.
     """
 
     def __init__(self) -> None:
@@ -47,10 +48,17 @@ class Turn(ServerState):
         self._asked: list[tuple[Connection, bytes]] = []
 
     def add(self, connection: Connection, body: bytes) -> None:
-        """Have a request answered at the end of this turn."""
+        """Have a request answered soon."""
         if not self._asked:
-            connection.loop.call_soon(self.answer)
+            connection.loop.call_soon(self._look, connection.loop, 1)
         self._asked.append((connection, body))
+
+    def _look(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        """Answer, unless more has come than there was before."""
+        if len(self._asked) > before:
+            loop.call_soon(self._look, loop, len(self._asked))
+        else:
+            self.answer()
 
     def answer(self) -> None:
         """Answer all that has come, in the order in which it came."""
@@ -64,7 +72,7 @@ class Connection(HttpToolsProtocol):
     """A connection on which what can be answered at once is, and that can end as none should.
 
     A task, a dozen messages and their checks cost uvicorn more than most answers cost us. So a plain request waits here
-    until it has come whole, and is answered at the end of the turn; all else goes the way of ASGI.
+    until it has come whole, and is answered with those that come with it; all else goes the way of ASGI.
     """
 
     server_state: Turn
