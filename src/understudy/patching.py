@@ -67,8 +67,9 @@ class _Router(respx.MockRouter):
 
     def _answers(self, request: httpx.Request) -> bool:
         """Say whether the transport answers: for its hosts, and with a refusal once nobody else is left to ask."""
-        refused = refusal(str(request.url), self._allowed_hosts) is not None
-        return request.url.host in self._hosts or (refused and self._is_last())
+        if request.url.host in self._hosts:
+            return True
+        return self._is_last() and refusal(str(request.url), self._allowed_hosts) is not None
 
     def _let_through(self, request: httpx.Request) -> httpx.Request | None:
         """Return the request to have it go on to the network, or None to have the next router asked."""

@@ -75,14 +75,15 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             self._clock.advance(self._latency_seconds)
         else:
             self._clock.run_due()
-        handle = self._route(request.url.host)
+        host = request.url.host  # which httpx puts together anew each time
+        handle = self._route(host)
         if handle is None:
-            reply = _nobodys(request.url.host, self._hosts)
+            reply = _nobodys(host, self._hosts)
             self._note(Request(request.method.upper(), str(request.url.copy_with(query=None))), reply)
             return reply
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        return handle(Request(request.method.upper(), path, query, headers, body, host=request.url.host))
+        return handle(Request(request.method.upper(), path, query, headers, body, host=host))
 
     def _looked(self, request: httpx.Request, wait: Wait, deadline: float) -> Outcome:
         """Return the reply when its time has come, unless the client has given up before."""
