@@ -37,9 +37,9 @@ def create(back: Backstage, call: Call) -> Outcome:
 def _make(back: Backstage, call: Call, group: Create) -> Outcome:
     """Make jobs: check, decide how they go, charge, and put them on the stage."""
     found = violations(call)
-    early = [violation for violation in found if not group.late or not _in_input(violation, group)]
-    if early:
-        raise refused(early[0])
+    for violation in found:
+        if not group.late or not _in_input(violation, group):
+            raise refused(violation)
     count = call.value(group.number)
     count = int(count) if isinstance(count, int | float) and 1 <= count <= MAX_JOBS_PER_REQUEST else 1
     drafts = [_draft(back, call, group) for _ in range(count)]
@@ -78,11 +78,12 @@ def _in_input(violation: Violation, group: Create) -> bool:
 
 
 def _draft(back: Backstage, call: Call, group: Create) -> Job:
-    given, body = call.value(group.input), plain(call.view.body)
+    sent = call.view.body
+    given, body = call.value(group.input), plain(sent)
     for part in (given, body):
         if isinstance(part, dict):
             _share(part)
-    beside = group.claims if given is call.view.body else frozenset()
+    beside = group.claims if given is sent else frozenset()
     model, callback_url = call.value(group.model), call.value(group.callback_url)
     return Job(
         id=new_id(call.job_type, back.random, call.view),
@@ -180,7 +181,7 @@ def _created(back: Backstage, call: Call, group: Create, plays: list[Play]) -> R
     for play in plays:
         play.record.poll_after_seconds = play.poll_after(back.clock.now())
     jobs = [shown(play, play.job, group.reply, call.scope) for play in plays]
-    return call.reply(group.reply, jobs[0].state, tuple(job.id for job in jobs), job=jobs[0], jobs=jobs)
+    return call.reply(group.reply, jobs[0].state, tuple([job.id for job in jobs]), job=jobs[0], jobs=jobs)
 
 
 def _blocked(back: Backstage, call: Call, group: Create, plays: list[Play], limit: float) -> Outcome:

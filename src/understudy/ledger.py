@@ -75,11 +75,11 @@ class Ledger:
         return _exact(amount) * jobs <= max(self._balance, _NOTHING)
 
     def charge(self, job_id: str, amount: float, now: float) -> None:
-        """Take money for a job."""
+        """Take money for a job: a plain number of the contract's unit."""
         exact = _exact(amount)
         self._balance -= exact
         self._charged += exact
-        self.entries.append(Movement(now, job_id, _plain(exact), self.balance))
+        self.entries.append(Movement(now, job_id, amount, self.balance))
 
     def refund(self, job_id: str, cost: float, now: float, *, share: float = 1.0) -> float:
         """Give a share of what a job cost back, and return what is left of its cost."""
