@@ -54,8 +54,8 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"late"})
 
-    def connected(self, *names: str) -> list[tuple[Connection, Wire]]:
-        """Return new connections of one server to it."""
+    def connected(self, names: str) -> list[tuple[Connection, Wire]]:
+        """Return new connections of one server to it; each has one letter for a name."""
         config = uvicorn.Config(
             self, interface="asgi3", http=Connection, ws="none", lifespan="off", proxy_headers=False, log_config=None
         )
@@ -88,7 +88,7 @@ def test_what_comes_in_one_turn_is_answered_before_anything_is_sent() -> None:
     """The system's part of sending does not come between the answers."""
 
     async def scene(app: App) -> None:
-        for connection, wire in (lines := app.connected("a", "b", "c")):
+        for connection, wire in (lines := app.connected("abc")):
             connection.data_received(asked(f"/{wire.name}"))
         await turns()
         assert [wire.sent.rpartition(b"\r\n")[2] for _, wire in lines] == [b"/a", b"/b", b"/c"]
@@ -96,23 +96,25 @@ def test_what_comes_in_one_turn_is_answered_before_anything_is_sent() -> None:
     assert played(scene) == ["ask /a", "ask /b", "ask /c", "send a", "send b", "send c"]
 
 
-def test_one_that_comes_alone_does_not_wait() -> None:
-    """A single client is answered in the next turn of the event loop."""
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_one_that_comes_alone_hardly_waits(others: int) -> None:
+    """Whose connection is the only one is answered while it is read, and who asks alone one turn of the loop later."""
 
     async def scene(app: App) -> None:
-        [(connection, _)] = app.connected("a")
+        (connection, _), *_ = app.connected("abc"[: 1 + others])
         connection.data_received(asked("/a"))
+        app.log.append("read")
         await checkpoint()
         app.log.append("next turn")
 
-    assert played(scene) == ["ask /a", "send a", "next turn"]
+    assert played(scene) == (["read"] * (others > 0) + ["ask /a", "send a"] + ["read"] * (others == 0) + ["next turn"])
 
 
 def test_what_comes_meanwhile_is_answered_with_the_others() -> None:
     """As long as more requests come, those that are there wait for them."""
 
     async def scene(app: App) -> None:
-        for connection, wire in app.connected("a", "b", "c", "d"):
+        for connection, wire in app.connected("abcd"):
             connection.data_received(asked(f"/{wire.name}"))
             if wire.name != "a":
                 await checkpoint()
@@ -124,7 +126,7 @@ def test_the_next_request_of_a_connection_waits_for_the_one_before() -> None:
     """A connection with several requests in one piece has its answers in order, also where one takes its time."""
 
     async def scene(app: App) -> None:
-        [(connection, wire)] = app.connected("a")
+        (connection, wire), _ = app.connected("ab")
         connection.data_received(asked("/1") + asked("/later") + asked("/2"))
         await turns()
         assert wire.sent.index(b"/1") < wire.sent.index(b"late")
@@ -136,7 +138,7 @@ def test_who_closes_one_side_in_the_same_turn_is_answered() -> None:
     """A client that says no more may still read; the transport closes after it is told of the end."""
 
     async def scene(app: App) -> None:
-        [(connection, wire)] = app.connected("a")
+        (connection, wire), _ = app.connected("ab")
         connection.data_received(asked("/1"))
         connection.eof_received()
         wire.close()
@@ -149,7 +151,7 @@ def test_who_leaves_in_the_same_turn_was_heard() -> None:
     """A request that came whole counts, whatever its client does next."""
 
     async def scene(app: App) -> None:
-        [(connection, wire)] = app.connected("a")
+        (connection, wire), _ = app.connected("ab")
         connection.data_received(asked("/1"))
         wire.close()
         connection.connection_lost(None)
@@ -162,7 +164,7 @@ def test_what_takes_its_time_is_told_that_its_client_has_left() -> None:
     """A request that was not answered at once is called all the same, and knows then that nobody reads."""
 
     async def scene(app: App) -> None:
-        [(connection, wire)] = app.connected("a")
+        (connection, wire), _ = app.connected("ab")
         connection.data_received(asked("/later"))
         wire.closed = True
         connection.connection_lost(None)
@@ -190,7 +192,7 @@ def test_rubbish_after_a_request_in_one_piece_is_refused_after_its_answer(rubbis
     """Answers come in the order of what was said."""
 
     async def scene(app: App) -> None:
-        [(connection, wire)] = app.connected("a")
+        (connection, wire), _ = app.connected("ab")
         connection.data_received(asked("/1") + rubbish + b"\r\n\r\n")
         await turns()
         assert wire.sent.index(b"/1") < wire.sent.index(b"HTTP/1.1 400")

@@ -39,8 +39,8 @@ class Turn(ServerState):
 
     They are answered together, and then all answers are sent. Where each is read, answered and sent before the next,
     the system's part of one comes between two answers, and a client is woken in the middle of our work: that takes half
-    as long again. One that comes alone does not wait; where there are several, the clients that were answered last are
-    just asking again, and as long as more come, the others wait for them.
+    as long again. Where there is one connection, nobody else can come. Where several have asked, the clients that were
+    answered last are just asking again, and as long as more come, the others wait for them.
     """
 
     def __init__(self) -> None:
@@ -49,9 +49,11 @@ class Turn(ServerState):
 
     def add(self, connection: Connection, body: bytes) -> None:
         """Have a request answered soon."""
-        if not self._asked:
-            connection.loop.call_soon(self._look, connection.loop, 1)
         self._asked.append((connection, body))
+        if len(self.connections) == 1:
+            self.answer()
+        elif len(self._asked) == 1:
+            connection.loop.call_soon(self._look, connection.loop, 1)
 
     def _look(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
         """Answer, unless more has come than there was before."""
