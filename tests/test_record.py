@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,14 @@ from understudy.server import LiveServer
 
 KEY = {"authorization": "Bearer sk-1f0a7c55e9d24b"}
 HTTP = httpx.Client()  # making one takes longer than what it is for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def its_connections_end() -> Iterator[None]:
+    """Close the one client after the last test: a socket that is left open is told of at the end of a run."""
+    with HTTP:
+        yield
+
 
 Traffic = Callable[[str, LiveServer, str], None]
 
