@@ -57,7 +57,7 @@ def _make(back: Backstage, call: Call, group: Create) -> Outcome:
     if found:
         timeline = with_outcome(plan.timeline or (), "invalid")
         plan = replace(plan, timeline=timeline, failure="invalid", message=_late_message(call, found[0]))
-    plays = [_commit(back, call, group, plan, job, cost) for job in drafts]
+    plays = [_commit(back, call, plan, job, cost) for job in drafts]
     if plan.error is not None:
         raise Answered(plan.error, job=plays[0].job)
     if group.sync is not None and (group.sync.when is None or group.sync.when.holds(call.scope)):
@@ -155,19 +155,20 @@ def _late_message(call: Call, violation: Violation) -> str:
     return violation.message if failure is None else str(failure.message.render(scope))
 
 
-def _commit(back: Backstage, call: Call, group: Create, plan: Plan, job: Job, cost: float) -> Play:
+def _commit(back: Backstage, call: Call, plan: Plan, job: Job, cost: float) -> Play:
     now = call.now
     call.account.ledger.charge(job.id, cost, now)
     job.cost = job.spent = cost
     hidden = plan.visible_after_seconds
+    if hidden is None:
+        hidden = back.behaviour.visible_after_seconds
     play = Play(
         record=job,
         account=call.account,
         job_type=call.job_type,
-        create=group,
         plan=plan,
         steps=plan.timeline or (),
-        visible_at=now + (back.behaviour.visible_after_seconds if hidden is None else hidden),
+        visible_at=now + hidden if hidden else now,  # which is no number of its own then
         server_url=call.scope["server"]["url"],
         asset_url=call.request.asset_url,
         request=call.view if job.request is call.view.body else replace(call.view, body=job.request),  # without files

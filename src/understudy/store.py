@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from understudy.callback import Notice
 from understudy.clock import Entry
-from understudy.contract.model import AboutAJob, Create, JobType, Result
+from understudy.contract.model import AboutAJob, JobType, Result
 from understudy.ledger import Ledger
 from understudy.lifecycle import Job, State, Step, Timeline
 from understudy.limits import RateWindows
@@ -90,7 +90,6 @@ class Play:
         record: The record, without a result as long as nobody has looked at it.
         account: Whose it is.
         job_type: Its kind.
-        create: The group of operations that made it.
         plan: How it goes.
         steps: The steps that it goes through.
         at: Which of them it is in, from 0.
@@ -116,7 +115,6 @@ class Play:
     record: Job
     account: Account
     job_type: JobType
-    create: Create
     plan: Plan
     steps: Timeline
     visible_at: float
