@@ -103,6 +103,18 @@ def test_next_due_skips_what_was_cancelled() -> None:
     assert clock.next_due() == EPOCH_SECONDS + 2
 
 
+def test_an_agenda_lets_go_of_what_was_cancelled() -> None:
+    """However much is planned and cancelled again, it takes no more room than what is still to come, and that comes."""
+    clock, happened = VirtualClock(), list[int]()
+    for number in range(4_000):
+        entry = clock.call_at(EPOCH_SECONDS + 5_000 - number, happened.append, number)
+        if number % 20:
+            entry.cancel()
+        assert len(clock._agenda) <= 1_001
+    clock.advance(5_000)
+    assert happened == list(range(0, 4_000, 20))[::-1]
+
+
 def test_who_carries_the_clock_is_told_of_entries() -> None:
     """Each new entry calls `changed`, so that a carrier that sleeps can wake earlier."""
     clock, told = VirtualClock(), []

@@ -32,6 +32,9 @@ _TURNS = 8
 # So much is left of an entry that is done: the moment and the number.
 _DONE = 2
 
+# So many entries an agenda may have before it is looked whether any are done.
+_TIDY = 1_000
+
 
 class Entry(list[Any]):
     """Something that is due: the moment, a number of its own on the agenda, the action, and what that is called with.
@@ -56,6 +59,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._agenda: list[Entry] = []
+        self._tidy_at = _TIDY
         self._order = itertools.count()
         self._lock = threading.Lock()
         self.changed: Callable[[], None] = _nothing  # called when the next entry is due earlier than it was
@@ -91,9 +95,17 @@ class Clock:
             entry = Entry((when, next(self._order), action, *arguments))
             heapq.heappush(self._agenda, entry)
             is_next = self._agenda[0] is entry
+            if len(self._agenda) > self._tidy_at:
+                self._tidy()
         if is_next:
             self.changed()
         return entry
+
+    def _tidy(self) -> None:
+        """Let go of what was cancelled: its moment may be far away. Twice what is left will be looked through again."""
+        self._agenda = [entry for entry in self._agenda if not entry.done]
+        heapq.heapify(self._agenda)
+        self._tidy_at = max(_TIDY, 2 * len(self._agenda))
 
     def count_read(self, reads: int, told: Callable[[], str]) -> None:
         """Take note that something was read; a clock may find that it was often enough.
