@@ -179,8 +179,9 @@ def _commit(back: Backstage, call: Call, plan: Plan, job: Job, cost: float) -> P
 
 
 def _created(back: Backstage, call: Call, group: Create, plays: list[Play]) -> Reply:
+    now = back.clock.now()
     for play in plays:
-        play.record.poll_after_seconds = play.poll_after(back.clock.now())
+        play.record.poll_after_seconds = play.poll_after(now)
     jobs = [shown(play, play.job, group.reply, call.scope) for play in plays]
     return call.reply(group.reply, jobs[0].state, tuple([job.id for job in jobs]), job=jobs[0], jobs=jobs)
 

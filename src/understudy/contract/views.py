@@ -142,7 +142,8 @@ class View:
         body = _chosen(self.variants[state], scope).render(scope)
         headers = rendered_headers(self.headers, scope) if self.headers else []
         status = self.status(state, scope)
-        headers += (_FAILED_HEADERS.value(scope) or {}).items() if self.failed_http else ()
+        if self.failed_http:
+            headers += (_FAILED_HEADERS.value(scope) or {}).items()
         if self.media_type is None:
             return Rendered(status, headers, body)
         return Rendered(status, headers, body, str(self.media_type.render(scope)))
