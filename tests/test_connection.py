@@ -13,7 +13,8 @@ from anyio.lowlevel import checkpoint
 from starlette.types import Receive, Scope, Send
 
 from tests.live import connected
-from understudy.connection import Connection, Turn
+from understudy.connection import Connection
+from understudy.listen import Server
 from understudy.server import LiveServer
 from understudy.wire import Reply
 
@@ -37,6 +38,9 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.closed = True
 
+    def abort(self) -> None:
+        self.closed = True
+
 
 class App:
     """An application that has most answers at once: each tells of its path. It keeps the order of all."""
@@ -46,7 +50,7 @@ class App:
 
     def at_once(self, scope: Scope, body: bytes) -> Reply | None:
         path = scope["path"]
-        self.log.append(f"ask {path}")
+        self.log.append(f"{scope['method']} {path}")
         return None if path == "/later" else Reply(200, [], path.encode() + body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,14 +58,20 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"late"})
 
-    def connected(self, names: str) -> list[tuple[Connection, Wire]]:
-        """Return new connections of one server to it; each has one letter for a name."""
+    def server(self) -> Server:
+        """Return a server of it, which listens nowhere."""
         config = uvicorn.Config(
             self, interface="asgi3", http=Connection, ws="none", lifespan="off", proxy_headers=False, log_config=None
         )
-        turn, made = Turn(), []
+        server = Server(config)
+        server.servers = []
+        return server
+
+    def connected(self, names: str, server: Server | None = None) -> list[tuple[Connection, Wire]]:
+        """Return new connections of one server to it; each has one letter for a name."""
+        server, made = server or self.server(), []
         for name in names:
-            connection, wire = Connection(config, turn, {}), Wire(name, self.log)
+            connection, wire = Connection(server.config, server.server_state, {}), Wire(name, self.log)
             connection.connection_made(wire)
             made.append((connection, wire))
         return made
@@ -93,7 +103,7 @@ def test_what_comes_in_one_turn_is_answered_before_anything_is_sent() -> None:
         await turns()
         assert [wire.sent.rpartition(b"\r\n")[2] for _, wire in lines] == [b"/a", b"/b", b"/c"]
 
-    assert played(scene) == ["ask /a", "ask /b", "ask /c", "send a", "send b", "send c"]
+    assert played(scene) == ["GET /a", "GET /b", "GET /c", "send a", "send b", "send c"]
 
 
 @pytest.mark.parametrize("others", [0, 1, 2])
@@ -107,7 +117,7 @@ def test_one_that_comes_alone_hardly_waits(others: int) -> None:
         await checkpoint()
         app.log.append("next turn")
 
-    assert played(scene) == (["read"] * (others > 0) + ["ask /a", "send a"] + ["read"] * (others == 0) + ["next turn"])
+    assert played(scene) == (["read"] * (others > 0) + ["GET /a", "send a"] + ["read"] * (others == 0) + ["next turn"])
 
 
 def test_what_comes_meanwhile_is_answered_with_the_others() -> None:
@@ -119,7 +129,7 @@ def test_what_comes_meanwhile_is_answered_with_the_others() -> None:
             if wire.name != "a":
                 await checkpoint()
 
-    assert played(scene) == [f"{what}{name}" for what in ("ask /", "send ") for name in "abcd"]
+    assert played(scene) == [f"{what}{name}" for what in ("GET /", "send ") for name in "abcd"]
 
 
 def test_the_next_request_of_a_connection_waits_for_the_one_before() -> None:
@@ -127,11 +137,11 @@ def test_the_next_request_of_a_connection_waits_for_the_one_before() -> None:
 
     async def scene(app: App) -> None:
         (connection, wire), _ = app.connected("ab")
-        connection.data_received(asked("/1") + asked("/later") + asked("/2"))
+        connection.data_received(asked("/1") + b"DELETE /later " + HEAD + asked("/2"))
         await turns()
         assert wire.sent.index(b"/1") < wire.sent.index(b"late")
 
-    assert played(scene)[:3] == ["ask /1", "send a", "ask /later"]
+    assert played(scene)[:3] == ["GET /1", "send a", "DELETE /later"]
 
 
 def test_who_closes_one_side_in_the_same_turn_is_answered() -> None:
@@ -144,7 +154,7 @@ def test_who_closes_one_side_in_the_same_turn_is_answered() -> None:
         wire.close()
         await turns()
 
-    assert played(scene) == ["ask /1", "send a"]
+    assert played(scene) == ["GET /1", "send a"]
 
 
 def test_who_leaves_in_the_same_turn_was_heard() -> None:
@@ -157,7 +167,21 @@ def test_who_leaves_in_the_same_turn_was_heard() -> None:
         connection.connection_lost(None)
         await turns()
 
-    assert played(scene) == ["ask /1"]
+    assert played(scene) == ["GET /1"]
+
+
+def test_who_has_asked_when_the_server_stops_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is told to stop in the turn in which it has read a request answers it before it closes."""
+    monkeypatch.setattr("understudy.listen._GRACE_SECONDS", 0)
+
+    async def scene(app: App) -> None:
+        server = app.server()
+        (connection, wire), _ = app.connected("ab", server)
+        connection.data_received(asked("/1"))
+        await server.shutdown()
+        assert wire.closed
+
+    assert played(scene) == ["GET /1", "send a"]
 
 
 def test_what_takes_its_time_is_told_that_its_client_has_left() -> None:
@@ -170,7 +194,7 @@ def test_what_takes_its_time_is_told_that_its_client_has_left() -> None:
         connection.connection_lost(None)
         await turns()
 
-    assert played(scene) == ["ask /later", "call /later"]
+    assert played(scene) == ["GET /later", "call /later"]
 
 
 @pytest.mark.parametrize("half_closed", [False, True])
@@ -197,4 +221,4 @@ def test_rubbish_after_a_request_in_one_piece_is_refused_after_its_answer(rubbis
         await turns()
         assert wire.sent.index(b"/1") < wire.sent.index(b"HTTP/1.1 400")
 
-    assert played(scene) == ["ask /1", "send a", "send a"]
+    assert played(scene) == ["GET /1", "send a", "send a"]

@@ -104,10 +104,15 @@ class Connection(HttpToolsProtocol):
             self._hand_over(self._body)
 
     def on_message_complete(self) -> None:
-        if self._body is not None:
-            self.server_state.add(self, bytes(self._body))
-        else:
+        if self._body is None:
             super().on_message_complete()
+            return
+        raw_path, _, query = self.url.partition(b"?")
+        path = raw_path.decode("latin-1")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["raw_path"], self.scope["query_string"] = raw_path, query
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.server_state.add(self, bytes(self._body))
 
     def _is_plain(self) -> bool:
         """Say whether nothing else is under way, and nothing but an answer is asked for."""
@@ -125,11 +130,6 @@ class Connection(HttpToolsProtocol):
 
     def ask(self, body: bytes) -> Reply | None:
         """Ask the application for the answer to a plain request that has come whole."""
-        raw_path, _, query = self.url.partition(b"?")
-        path = raw_path.decode("latin-1")
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        self.scope["raw_path"], self.scope["query_string"] = raw_path, query
-        self.scope["path"] = unquote(path) if "%" in path else path
         app = cast(Prompt, self.app)  # or this were no plain request
         return app.at_once(cast(Scope, self.scope), body)
 

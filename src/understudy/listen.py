@@ -30,6 +30,8 @@ class Server(uvicorn.Server):
         config: As uvicorn has it.
     """
 
+    server_state: Turn
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.server_state = Turn()
@@ -69,6 +71,7 @@ class Server(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
+        self.server_state.answer()  # those that have asked by now
         for connection in tuple(self.server_state.connections):
             connection.shutdown()
         machine = SystemClock()
