@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ALL_TESTS := -m pytest -n auto --dist worksteal
 
 TOOLS := @redocly/cli@2 har-schema@2 jsdom@26 mermaid@11
 PEERS := wiremock@3 mockserver-node@8 @stoplight/prism-cli@5 @copilotkit/aimock@1
@@ -28,7 +29,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	@$(BIN)/understudy demo
 
-# With COVERAGE=yes, as CI has it, they must touch every line and branch, and take half as long again.
+# With COVERAGE=yes, as CI has it, the tests must touch every line and branch, and take half as long again.
 test: ruff types layers sizes $(if $(COVERAGE),cov,tests)
 
 lint: ruff layers sizes
@@ -53,12 +54,12 @@ sizes: $(STAMP)
 
 tests: $(STAMP)
 	$(say) "tests"
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python $(ALL_TESTS)
 
 cov: $(STAMP)
 	$(say) "tests, measured"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n auto --dist worksteal
+	@$(BIN)/coverage run $(ALL_TESTS)
 	$(say) "coverage"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
@@ -118,7 +119,7 @@ soak: $(STAMP)
 # examples that were never drawn before.
 nightly: $(STAMP)
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -s tests/test_ordeal.py
-	@HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n auto --dist worksteal
+	@HYPOTHESIS_PROFILE=quick $(BIN)/python $(ALL_TESTS)
 
 # How many small changes to the client and the pipeline the tests notice: see docs/mutation.md. It takes half an hour;
 # make mutation MODULES="ledger limits" takes one minute.
