@@ -141,7 +141,7 @@ def _by_state(behaviour: Behaviour, name: str, contract: Contract) -> Behaviour:
     """Return a behaviour that names no words, which may be altered, and reads scenarios by the contract as altered."""
     timeline = tuple(replace(step, status=None) for step in behaviour.timeline)
     scenarios = Scenarios(find_provider(name).fake / "scenarios", contract.job_type)
-    return replace(behaviour, timeline=timeline, scenarios=scenarios)
+    return behaviour._replace(timeline=timeline, scenarios=scenarios)
 
 
 # --- one alteration for each leaf -----------------------------------------------------------------------------------

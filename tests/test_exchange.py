@@ -13,7 +13,6 @@ from tests.player import contract_of
 from tests.small import PATHS, create_with, small
 from understudy.contract.expressions import parse_place
 from understudy.contract.model import Contract
-from understudy.contract.operations import Operation
 from understudy.errors import UsageError
 from understudy.exchange import ACCEPT, Answer, Draft, Send, Writer, answer_scope, decoded, retry_after
 
@@ -143,12 +142,7 @@ def test_the_key_stands_in_one_place_only(tmp_path: Any) -> None:
     """Where a header may carry the key, it does not stand in the URL as well."""
     contract = contract_of("small", small(tmp_path, security={"type": "http", "scheme": "bearer"}))
     operation = contract.operations["account"]
-    either = Operation(
-        **{
-            **{name: getattr(operation, name) for name in operation.__slots__},
-            "security": (*_query_key(tmp_path), *operation.security),
-        }
-    )
+    either = operation._replace(security=(*_query_key(tmp_path), *operation.security))
     send = Writer(contract, KEY, None).send(either, Draft(), 30)
     assert send.url == "https://api.small.test/account"
     assert ("Authorization", f"Bearer {KEY}") in send.headers

@@ -181,12 +181,12 @@ MODELS = {
 )
 def test_a_body_is_checked_by_the_schema_of_its_model(body: Any, keyword: str, field: str, limit: Any):
     """The model chooses the schema; a body without a known model is a violation of its own."""
-    check = BodyCheck((), True, None, "model", MODELS)
+    check = BodyCheck((), True, None, "model", MODELS, {}, {})
     assert [(v.keyword, v.field, v.limit) for v in check.violations(body)] == [(keyword, field, limit)]
     assert list(check.violations({"model": "small", "prompt": ""})) == []
 
 
 def test_a_body_without_models_is_checked_by_its_schema():
     """Without a model there is one schema, or none."""
-    assert [v.keyword for v in BodyCheck((), True, MODELS["small"], None, {}).violations({})] == ["required"]
-    assert list(BodyCheck((), True, None, None, {}).violations(5)) == []
+    assert [v.keyword for v in BodyCheck((), True, MODELS["small"], None, {}, {}, {}).violations({})] == ["required"]
+    assert list(BodyCheck((), True, None, None, {}, {}, {}).violations(5)) == []

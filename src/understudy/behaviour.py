@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from understudy.contract.closed import check_closed
 from understudy.contract.expressions import Place, Scope, first_value
@@ -60,8 +60,7 @@ class Pictures:
         return int(min(max(count, 1), 16)) if isinstance(count, int | float) else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(NamedTuple):
     """The behaviour file of a provider.
 
     Attributes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from understudy.contract.codecs import encode_json, parse_json
 from understudy.contract.conditions import same
@@ -28,8 +28,7 @@ class NoKeyFits(SignatureInvalid):
     """None of the keys at hand has made the signature."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One attempt to deliver a callback, ready to be sent.
 
     Attributes:
@@ -72,8 +71,7 @@ class Delivery:
         return same(answer, self.expected)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """What is delivered, in however many attempts.
 
     Attributes:
@@ -124,14 +122,13 @@ def compose(callback: Callback, notice: Notice, *, url: str, attempt: int, scope
 def challenged(handshake: Handshake, delivery: Delivery, challenge: str) -> Delivery:
     """Return a delivery with the challenge that goes before it."""
     scope = {"delivery": {"id": delivery.id, "challenge": challenge}}
-    first = replace(
-        delivery,
+    first = delivery._replace(
         headers=(("content-type", "application/json"),),
         body=encode_json(handshake.body.render(scope)),
         timeout_seconds=handshake.timeout_seconds,
         expected=handshake.reply.render(scope),
     )
-    return replace(delivery, first=first)
+    return delivery._replace(first=first)
 
 
 def answer_to(handshake: Handshake, body: bytes) -> Json:

@@ -56,7 +56,7 @@ def _make(back: Backstage, call: Call, group: Create) -> Outcome:
     _check_concurrency(back, call, count)
     if found:
         timeline = with_outcome(plan.timeline or (), "invalid")
-        plan = replace(plan, timeline=timeline, failure="invalid", message=_late_message(call, found[0]))
+        plan = plan._replace(timeline=timeline, failure="invalid", message=_late_message(call, found[0]))
     plays = [_commit(back, call, plan, job, cost) for job in drafts]
     if plan.error is not None:
         raise Answered(plan.error, job=plays[0].job)
@@ -137,7 +137,7 @@ def _plan(back: Backstage, call: Call, scope: Scope) -> Plan:
     if plan == AS_USUAL:
         plan = back.usual  # one for all of them
     else:
-        plan = replace(plan, timeline=with_outcome(plan.timeline or back.behaviour.timeline, plan.failure))
+        plan = plan._replace(timeline=with_outcome(plan.timeline or back.behaviour.timeline, plan.failure))
     for fault in call.faults:
         plan = fault.plan(plan, call.job_type.words.shown(State.SUCCEEDED))
     return plan

@@ -6,6 +6,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from understudy.clock import Clock
@@ -23,8 +24,7 @@ MAX_UPLOADED_BYTES = 64 * 1024 * 1024
 EXPIRES = "expires"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file that was asked for.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from understudy.lifecycle import Json, State, worded
@@ -78,8 +79,7 @@ class Transition:
     failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt to deliver a callback.
 
     Attributes:
@@ -103,8 +103,7 @@ class Attempt:
     signed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Struck:
+class Struck(NamedTuple):
     """A fault struck.
 
     Attributes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from understudy.errors import UsageError
 from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step, Timeline
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How one job goes: what a scenario, or a test, has decided.
 
     Attributes:

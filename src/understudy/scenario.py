@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from understudy.contract.catalogue import Transport
 from understudy.contract.closed import check_closed
@@ -29,8 +28,7 @@ _AS_USUAL = Plan()
 MAX_TOLD = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(NamedTuple):
     """A named story.
 
     Attributes:

@@ -232,7 +232,7 @@ class Stage:
         }
         if strange:
             another = new_id(play.job_type, random.Random(notice.id), play.request)
-            notice = replace(notice, job=replace(notice.job, id=another))
+            notice = notice._replace(job=replace(notice.job, id=another))
         made = compose(callback, notice, url=self._address(play, callback) or "", attempt=attempt, scope=scope)
         if callback.handshake is None or play.greeted:
             return made

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 from understudy.contract.codecs import JSON_LINES, dump_json, encode_json
@@ -86,8 +86,7 @@ class RequestView:
     path: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Transmission:
+class Transmission(NamedTuple):
     """How a body is sent that does not come whole and at once.
 
     Attributes:

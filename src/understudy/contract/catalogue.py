@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from understudy.contract import templates
@@ -35,8 +34,7 @@ ENGINE_ERRORS: dict[str, str | None] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRule:
+class ErrorRule(NamedTuple):
     """One way a named error is answered.
 
     Attributes:
@@ -79,8 +77,7 @@ class Recognised(NamedTuple):
     reading: Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """Every named error of a contract.
 
     Attributes:

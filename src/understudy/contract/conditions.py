@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from understudy.contract.codecs import CodecError, parse_json
 from understudy.contract.expressions import EXPRESSION, Expression, ExpressionError, Scope, parse_expression
@@ -33,8 +32,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A compiled condition; call `holds` with a scope."""
 
     text: str

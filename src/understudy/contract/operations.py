@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from understudy.contract.codecs import as_text
@@ -15,8 +14,7 @@ from understudy.lifecycle import Json
 from understudy.reach import host_of
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
+class Security(NamedTuple):
     """How a key is sent: one security scheme of OpenAPI.
 
     Attributes:
@@ -77,8 +75,7 @@ def key_parameters(securities: Iterable[Security], key: str) -> dict[str, str]:
     return {securities[0].name: key}
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation.
 
     Attributes:
@@ -140,8 +137,7 @@ class Operation:
         return path
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(NamedTuple):
     """What a path leads to: `operation` is None when the path exists and the method does not."""
 
     operation: Operation | None

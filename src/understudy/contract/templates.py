@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.conditions import same
@@ -53,8 +53,7 @@ class Template(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(NamedTuple):
     """A value that is always the same; it is not compared on reading."""
 
     value: Json
@@ -66,8 +65,7 @@ class Literal:
         pass
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A literal that tells this template from others: on reading it must be equal."""
 
     value: Json
@@ -108,8 +106,7 @@ class Leaf:
         return (self.expression.root, *(name if index is None else index for name, index in indexes))
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A string with expressions in it; it cannot be read back."""
 
     parts: tuple[str | Expression, ...]
@@ -192,8 +189,7 @@ def literals(node: Template) -> int:
     return literals(node.inner) if isinstance(node, JsonText) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class List:
+class List(NamedTuple):
     """A list of fixed length."""
 
     items: tuple[Template, ...]
@@ -211,8 +207,7 @@ class List:
                 raise ReadError((*at, index), "an item")
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(NamedTuple):
     """One item for each element of a list."""
 
     source: Leaf
@@ -239,8 +234,7 @@ class Each:
                 into[own] = found
 
 
-@dataclass(frozen=True, slots=True)
-class JsonText:
+class JsonText(NamedTuple):
     """JSON inside a string."""
 
     inner: Template

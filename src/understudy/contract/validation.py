@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -110,8 +110,7 @@ def _shortened(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter of an operation, in its `path`, `query` or `header`; `constant` is its value where it has but one."""
 
     name: str
@@ -146,8 +145,7 @@ def _typed(text: str) -> Json:
 JSON, FORM, MULTIPART = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
 
 
-@dataclass(frozen=True, slots=True)
-class FormField:
+class FormField(NamedTuple):
     """What a field of a form is by its schema; what is sent is text, or a file.
 
     Attributes:
@@ -191,8 +189,7 @@ class Outline(NamedTuple):
 BARE = Outline(frozenset(), frozenset(), {})
 
 
-@dataclass(frozen=True, slots=True)
-class BodyCheck:
+class BodyCheck(NamedTuple):
     """How the body of an operation is checked.
 
     Attributes:
@@ -210,8 +207,8 @@ class BodyCheck:
     check: SchemaCheck | None
     discriminator: str | None
     models: Mapping[str, SchemaCheck]
-    fields: Mapping[str, FormField] = field(default_factory=dict)
-    outlines: Mapping[str | None, Outline] = field(default_factory=dict)
+    fields: Mapping[str, FormField]
+    outlines: Mapping[str | None, Outline]
 
     @property
     def written_as(self) -> str:

@@ -24,8 +24,7 @@ from understudy.contract.templates import (
 from understudy.lifecycle import Job, JobError, Json, Output, State
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One wire word of a state; without a word the condition alone tells."""
 
     word: Json
@@ -33,8 +32,7 @@ class Word:
     spoken: bool = True  # whether there is a word at all: None can be one
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """The wire words of the normal states.
 
     Attributes:

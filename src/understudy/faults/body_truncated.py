@@ -23,5 +23,5 @@ class BodyTruncated(Fault):
 
     def answer(self, reply: Reply, now: float) -> Reply:
         sent_bytes = int(len(reply.body) * self.sent_share)
-        transmission = replace(reply.transmission or Transmission(), sent_bytes=sent_bytes)
+        transmission = (reply.transmission or Transmission())._replace(sent_bytes=sent_bytes)
         return replace(reply, transmission=transmission)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from understudy.faults.fault import Fault
 from understudy.lifecycle import Json
@@ -24,7 +24,7 @@ class CallbackBeforeAnswer(Fault):
     seconds: float = 1.0
 
     def plan(self, plan: Plan, word: Json) -> Plan:
-        return replace(plan, timeline=(plan.timeline or ())[-1:])
+        return plan._replace(timeline=(plan.timeline or ())[-1:])
 
     def answer(self, reply: Reply, now: float) -> Wait:
         return Wait(now + self.seconds, lambda: reply)

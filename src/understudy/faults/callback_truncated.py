@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from understudy.callback import Delivery
 from understudy.faults.fault import Compose, Fault, Shipment
@@ -16,4 +16,4 @@ class CallbackTruncated(Fault):
     on = ("callback",)
 
     def ship(self, delivery: Delivery, compose: Compose) -> tuple[Shipment, ...]:
-        return (Shipment(replace(delivery, body=delivery.body[: len(delivery.body) // 2])),)
+        return (Shipment(delivery._replace(body=delivery.body[: len(delivery.body) // 2])),)

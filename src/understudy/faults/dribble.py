@@ -24,7 +24,6 @@ class Dribble(Fault):
     pause_seconds: float = 5.0
 
     def answer(self, reply: Reply, now: float) -> Reply:
-        transmission = replace(
-            reply.transmission or Transmission(), chunk_bytes=self.chunk_bytes, pause_seconds=self.pause_seconds
-        )
+        usual = reply.transmission or Transmission()
+        transmission = usual._replace(chunk_bytes=self.chunk_bytes, pause_seconds=self.pause_seconds)
         return replace(reply, transmission=transmission)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import ClassVar, Literal, NamedTuple, Protocol, get_args
 
 from understudy.callback import Delivery
 from understudy.contract.codecs import encode_json, parse_json
@@ -39,8 +39,7 @@ class Compose(Protocol):
         """Return the delivery: from so long ago, signed with another key, or about a job that nobody has made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shipment:
+class Shipment(NamedTuple):
     """A delivery that is sent.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from understudy.faults.fault import Fault
 from understudy.lifecycle import Json
@@ -23,4 +23,4 @@ class LinkExpires(Fault):
     seconds: float = 0.0
 
     def plan(self, plan: Plan, word: Json) -> Plan:
-        return replace(plan, link_lifetime_seconds=self.seconds)
+        return plan._replace(link_lifetime_seconds=self.seconds)

@@ -29,7 +29,7 @@ class MemberRenamed(Fault):
         return replace(reply, body=changed(reply.body, self.pointer, self._rename))
 
     def ship(self, delivery: Delivery, compose: Compose) -> tuple[Shipment, ...]:
-        return (Shipment(replace(delivery, body=changed(delivery.body, self.pointer, self._rename))),)
+        return (Shipment(delivery._replace(body=changed(delivery.body, self.pointer, self._rename))),)
 
     def _rename(self, holder: dict[str, Json], name: str) -> None:
         holder[self.name] = holder.pop(name)

@@ -29,7 +29,7 @@ class MemberValue(Fault):
         return replace(reply, body=changed(reply.body, self.pointer, self._set))
 
     def ship(self, delivery: Delivery, compose: Compose) -> tuple[Shipment, ...]:
-        return (Shipment(replace(delivery, body=changed(delivery.body, self.pointer, self._set))),)
+        return (Shipment(delivery._replace(body=changed(delivery.body, self.pointer, self._set))),)
 
     def _set(self, holder: dict[str, Json], name: str) -> None:
         holder[name] = self.value

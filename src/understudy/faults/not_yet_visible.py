@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from understudy.faults.fault import Fault
 from understudy.lifecycle import Json
@@ -23,4 +23,4 @@ class NotYetVisible(Fault):
     seconds: float = 5.0
 
     def plan(self, plan: Plan, word: Json) -> Plan:
-        return replace(plan, visible_after_seconds=self.seconds)
+        return plan._replace(visible_after_seconds=self.seconds)

@@ -19,4 +19,4 @@ class Stuck(Fault):
     def plan(self, plan: Plan, word: Json) -> Plan:
         *steps, _ = plan.timeline or ()
         last = steps.pop() if steps else Step(State.QUEUED)
-        return replace(plan, timeline=(*steps, replace(last, seconds=None, reads=None)))
+        return plan._replace(timeline=(*steps, replace(last, seconds=None, reads=None)))

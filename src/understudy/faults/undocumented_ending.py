@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from understudy.faults.fault import Fault, unheard_of
 from understudy.lifecycle import Json, State, Step
@@ -18,4 +18,4 @@ class UndocumentedEnding(Fault):
 
     def plan(self, plan: Plan, word: Json) -> Plan:
         steps = (plan.timeline or ())[:-1]
-        return replace(plan, timeline=(*steps, Step(State.FAILED, unheard_of(word))))
+        return plan._replace(timeline=(*steps, Step(State.FAILED, unheard_of(word))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from understudy.faults.fault import Fault, unheard_of
 from understudy.lifecycle import Json, State, Step
@@ -26,4 +26,4 @@ class UnknownState(Fault):
         *steps, last = plan.timeline or ()
         state = steps[-1].state if steps else State.QUEUED
         strange = Step(state, unheard_of(word), self.seconds)
-        return replace(plan, timeline=(*steps, strange, last))
+        return plan._replace(timeline=(*steps, strange, last))

@@ -120,7 +120,7 @@ def _sent(
     """Make a job that comes to a state, and return the callback about that."""
     _, behaviour = load_provider(find_provider(str(contract.folder)))
     if secret is not None:
-        behaviour = replace(behaviour, secrets=dict.fromkeys(behaviour.secrets, secret))
+        behaviour = behaviour._replace(secrets=dict.fromkeys(behaviour.secrets, secret))
     sent: list[tuple[Delivery, Job]] = []
 
     def send(delivery: Delivery, done: Any) -> None:
