@@ -142,6 +142,27 @@ def test_a_cancelled_entry_holds_nothing() -> None:
     assert len(gc.get_referrers(job)) == holders
 
 
+def test_a_callback_looks_for_no_module() -> None:
+    """In a process that serves, httpcore asks for the module that it can do without, and nobody goes and looks."""
+    code = """
+import sys
+from understudy import cli
+
+class Finder:
+    def find_spec(name, path, target=None):
+        looked.append(name)
+
+cli._settle()
+looked = []
+sys.meta_path.insert(0, Finder)
+from httpcore._synchronization import current_async_library
+before = [*looked]
+assert current_async_library() == "asyncio"
+print(looked == before)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
 def test_callbacks_share_a_connection() -> None:
     """All callbacks of a server to one receiver, one after another, go over one connection."""
     told, connections = threading.Semaphore(0), set[tuple[str, int]]()

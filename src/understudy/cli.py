@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -238,12 +239,19 @@ def _serve(arguments: argparse.Namespace) -> int:
 
                 proxy = stack.enter_context(proxied(server, port=port and port + 2))
             print(_banner(server, proxy), flush=True)
-            gc.freeze()
-            gc.set_threshold(*_GC_THRESHOLD)
+            _settle()
             while True:
                 with suppress(queue.Empty):
                     stop.get(timeout=0.2)  # on Windows a wait without end cannot be interrupted
                     return 0
+
+
+def _settle() -> None:
+    """Have a process that does nothing but serve look for nothing in vain."""
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLD)
+    if find_spec("sniffio") is None:  # httpcore imports it four times for each callback, and a failure is not kept
+        sys.modules["sniffio"] = None  # type: ignore[assignment] # which says that there is none
 
 
 @contextmanager
