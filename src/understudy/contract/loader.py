@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    StreamEndEvent,
+)
 
 from understudy.contract.codecs import MAX_NESTING, CodecError, as_number, check_nesting, parse_json
 from understudy.errors import ContractInvalid, Problem
@@ -25,15 +34,20 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 #: Aliases can make a small file stand for a huge one; a file that stands for more values is refused.
 MAX_VALUES = 1_000_000
 
-_CORE_SCHEMA: list[tuple[re.Pattern[str], Any]] = [
-    (re.compile(r"null|Null|NULL|~|"), lambda text: None),
-    (re.compile(r"true|True|TRUE"), lambda text: True),
-    (re.compile(r"false|False|FALSE"), lambda text: False),
-    (re.compile(r"[-+]?[0-9]+"), lambda text: as_number(int(text))),
-    (re.compile(r"0o[0-7]+"), lambda text: as_number(int(text[2:], 8))),
-    (re.compile(r"0x[0-9a-fA-F]+"), lambda text: as_number(int(text[2:], 16))),
-    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), lambda text: as_number(float(text))),
-]
+# What a plain word is that is no text (YAML 1.2, section 10.3.2): the name of its kind, and what is made of it.
+_CORE_SCHEMA = re.compile(
+    r"(?P<null>null|Null|NULL|~|)|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)|(?P<int>[-+]?[0-9]+)"
+    r"|(?P<octal>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+)
+_MADE: dict[str | None, Callable[[str], Json]] = {
+    "null": lambda text: None,
+    "true": lambda text: True,
+    "false": lambda text: False,
+    "int": lambda text: as_number(int(text)),
+    "octal": lambda text: as_number(int(text[2:], 8)),
+    "hex": lambda text: as_number(int(text[2:], 16)),
+    "float": lambda text: as_number(float(text)),
+}
 
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
@@ -137,7 +151,7 @@ class _Reader:
         self._reading = (*reading, os.path.realpath(path))
         self._depth = depth
         self._values = 0
-        self._events: Iterator[Any] = iter(())
+        self._next: Callable[[], Any]
         self._anchors: dict[str, tuple[Json, int]] = {}
 
     def read(self) -> Json:
@@ -147,7 +161,7 @@ class _Reader:
             text = self._path.read_text(encoding="utf-8")
             if self._path.suffix == ".json":  # the one escape of JSON that YAML does not have
                 text = _PAIR.sub(lambda found: found[1] + parse_json(f'"{found[2]}"'), text)
-            self._events = yaml.parse(text, Loader=_Loader)
+            self._next = _Loader(text).get_event
             return self._only_document()
         except OSError as error:
             return self._fail(1, f"the file cannot be read: {error.strerror}")
@@ -162,19 +176,19 @@ class _Reader:
 
     def _only_document(self) -> Json:
         documents: list[Json] = []
-        for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
+        while not isinstance(event := self._next(), StreamEndEvent):
+            if isinstance(event, DocumentStartEvent):
                 if documents:
                     raise _refusal(event, "a second document begins")
-                documents.append(self._value(next(self._events)))
+                documents.append(self._value(self._next()))
         return documents[0] if documents else None
 
     def _value(self, event: Any) -> Json:
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, AliasEvent):
             return self._aliased(event)
         before = self._values
         self._values += 1
-        value = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else self._collection(event)
+        value = self._scalar(event) if isinstance(event, ScalarEvent) else self._collection(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = value, self._values - before
         return value
@@ -190,7 +204,7 @@ class _Reader:
 
     def _collection(self, event: Any) -> Json:
         line = event.start_mark.line + 1
-        value: Json = {} if isinstance(event, yaml.MappingStartEvent) else []
+        value: Json = {} if isinstance(event, MappingStartEvent) else []
         lines = self._document._lines[id(value)] = {}
         if event.tag not in (None, "!"):
             self._fail(line, f"the tag {event.tag} is not read here: write plain values")
@@ -208,34 +222,34 @@ class _Reader:
         return value
 
     def _fill_list(self, value: list[Json], lines: dict[Hashable, tuple[str, int]]) -> None:
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+        while not isinstance(event := self._next(), SequenceEndEvent):
             lines[len(value)] = (self._name, event.start_mark.line + 1)
             value.append(self._value(event))
 
     def _fill_mapping(self, value: dict[str, Json], lines: dict[Hashable, tuple[str, int]]) -> None:
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+        while not isinstance(event := self._next(), MappingEndEvent):
             line = event.start_mark.line + 1
-            if not isinstance(self._value(event), str | int) or not isinstance(event, yaml.ScalarEvent):
+            if not isinstance(self._value(event), str | int) or not isinstance(event, ScalarEvent):
                 self._fail(line, "a key must be text")
-                self._value(next(self._events))
+                self._value(self._next())
                 continue
             key = event.value  # 200: and true: are the keys "200" and "true"
             if key in lines:
                 self._fail(line, f'the key "{key}" stands twice, first on line {lines[key][1]}')
             lines[key] = (self._name, line)
-            value[key] = self._value(next(self._events))
+            value[key] = self._value(self._next())
 
     def _scalar(self, event: Any) -> Json:
         line, text = event.start_mark.line + 1, event.value
         if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
             return self._fail(line, f"the tag {event.tag} is not read here: write plain values")
         if event.tag is None and not event.style:  # plain: neither quoted nor a block
-            for pattern, make in _CORE_SCHEMA:
-                if pattern.fullmatch(text):
-                    try:
-                        return make(text)
-                    except (CodecError, ValueError):
-                        return self._fail(line, f"the number {text[:20]}… is too large")
+            found = _CORE_SCHEMA.fullmatch(text)
+            if found is not None:
+                try:
+                    return _MADE[found.lastgroup](text)
+                except (CodecError, ValueError):
+                    return self._fail(line, f"the number {text[:20]}… is too large")
         return text
 
     def _other_file(self, reference: str, line: int) -> Json:
