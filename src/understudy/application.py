@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from understudy.callback import Delivery, Done
@@ -124,21 +126,30 @@ _IN_PATH = "/%:@!$&'()*+,;="
 
 def _scope(delivery: Delivery) -> Scope:
     """Return a callback as an ASGI scope."""
-    url = urlsplit(delivery.url)
-    headers = [(b"host", url.netloc.rpartition("@")[2].encode()), *delivery.raw_headers]
+    host, place = _place(delivery.url)
+    length = str(len(delivery.body)).encode()
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "POST",
-        "scheme": url.scheme,
-        "path": unquote(url.path) or "/",
-        "raw_path": quote(url.path, safe=_IN_PATH).encode() or b"/",
-        "query_string": quote(url.query, safe=f"{_IN_PATH}?").encode(),
+        **place,
         "root_path": "",
-        "headers": [*headers, (b"content-length", str(len(delivery.body)).encode())],
-        "server": (url.hostname, url.port or (443 if url.scheme == "https" else 80)),
+        "headers": [(b"host", host), *delivery.raw_headers, (b"content-length", length)],
         "client": ("127.0.0.1", 0),
+    }
+
+
+@functools.lru_cache(maxsize=16)
+def _place(url: str) -> tuple[bytes, Mapping[str, Any]]:
+    """Return what an address says of the host, and of the scope; most callbacks go to one."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2].encode(), {
+        "scheme": parts.scheme,
+        "path": unquote(parts.path) or "/",
+        "raw_path": quote(parts.path, safe=_IN_PATH).encode() or b"/",
+        "query_string": quote(parts.query, safe=f"{_IN_PATH}?").encode(),
+        "server": (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)),
     }
 
 

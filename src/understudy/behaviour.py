@@ -39,7 +39,7 @@ class Pictures:
         """Return the picture of a job."""
         scope: Scope = {"job": job}
         format, text = str(first_value(self.format, scope) or "png"), str(first_value(self.text, scope) or "")
-        size = [first_value(place, scope) for place in self.size]
+        size = [first_value(place, scope) for place in self.size if place]
         if size and isinstance(size[0], Mapping):
             size = [size[0].get(side) for side in _SIDES]
         sides = _SIZE.fullmatch("x".join(map(str, size)))

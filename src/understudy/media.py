@@ -92,12 +92,7 @@ def picture(*, aspect_ratio: str, side: int, format: str, text: str) -> Picture:
         A picture with about side * side pixels whose sides have the ratio, each rounded to a multiple of 8 pixels.
         It is smaller where a side would be longer than 8192 pixels.
     """
-    root = math.sqrt(_ratio(aspect_ratio))
-    # Bounded before the multiplication: an integer can be too large to become a float.
-    area_side = min(max(side, _GRID), _LONGEST_SIDE)
-    width, height = area_side * root, area_side / root
-    scale = min(1.0, _LONGEST_SIDE / max(width, height))
-    return Picture(_on_grid(width * scale), _on_grid(height * scale), _known(format), text)
+    return Picture(*_sides(aspect_ratio, side), _known(format), text)
 
 
 def sized(width: int, height: int, *, format: str, text: str) -> Picture:
@@ -123,6 +118,17 @@ def draw(picture: Picture) -> bytes:
         The bytes of the image file, the same for equal pictures.
     """
     return _drawn(picture.width, picture.height, picture.extension, picture.text)
+
+
+@functools.lru_cache(maxsize=32)
+def _sides(aspect_ratio: str, side: int) -> tuple[int, int]:
+    """Width and height in pixels of a shape with the area of a square."""
+    root = math.sqrt(_ratio(aspect_ratio))
+    # Bounded before the multiplication: an integer can be too large to become a float.
+    area_side = min(max(side, _GRID), _LONGEST_SIDE)
+    width, height = area_side * root, area_side / root
+    scale = min(1.0, _LONGEST_SIDE / max(width, height))
+    return _on_grid(width * scale), _on_grid(height * scale)
 
 
 def _ratio(aspect_ratio: str) -> float:

@@ -202,7 +202,8 @@ class Stage:
         if isinstance(wanted, list) and callback.trigger[play.job.state] not in wanted:
             return
         self._deliveries += 1
-        notice = Notice(f"delivery-{self._deliveries}", replace(play.job), callback.trigger[play.job.state])
+        job = play.job if play.job.terminal else replace(play.job)  # which goes on
+        notice = Notice(f"delivery-{self._deliveries}", job, callback.trigger[job.state])
         play.notices = (*play.notices, notice)
         if len(play.notices) == 1:  # first in, first out: the next one waits until this one is over
             self._attempt(play, 1)
