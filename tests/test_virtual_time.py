@@ -120,6 +120,27 @@ def test_other_threads_have_the_real_time(clock: VirtualClock) -> None:
     assert abs(seen[0] - time.time()) < 600
 
 
+def test_who_leaves_first_takes_nothing_from_the_other(clock: VirtualClock) -> None:
+    """A virtual time lasts as long as it is asked for, whatever other threads have had one and have it no more."""
+    entered, gone, other = threading.Event(), threading.Event(), VirtualClock()
+    told: list[float] = []
+
+    def wait() -> None:
+        with virtual_time(other):
+            entered.set()
+            gone.wait(60)
+            told.append(time.time())
+
+    thread = threading.Thread(target=wait)
+    with virtual_time(clock):
+        thread.start()
+        assert entered.wait(60)
+    gone.set()
+    thread.join(60)
+    assert told == [other.now()]
+    assert time.sleep.__module__ == "time"
+
+
 def test_pythons_own_machinery_has_the_real_time(clock: VirtualClock) -> None:
     """What waits for a lock with a deadline of its own does so by the real time."""
     with virtual_time(clock), really_under(60):

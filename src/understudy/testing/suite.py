@@ -20,6 +20,7 @@ from understudy.testing.properties import PROPERTIES, Property
 from understudy.testing.run import Run, Situation
 from understudy.testing.situations import USUAL
 from understudy.testing.verdict import Verdict, text_of
+from understudy.virtual_time import our_functions
 
 if TYPE_CHECKING:
     from understudy.testing.endpoint import Callback, Endpoint
@@ -128,15 +129,16 @@ class ClientSuite:
         """Return what is to be said of the client in respect of a property."""
         if type(self).generate is ClientSuite.generate:
             raise UsageError(f"{type(self).__name__} has to say how to call your client: override generate()")
-        reason = self._why_not(prop)
-        if reason is not None:
-            return Verdict(prop, reason=reason)
-        for situation in prop.situations(self._bench.contract):
-            run = self._seen(situation)
-            wrong = prop.judge(run)
-            if wrong is not None:
-                return Verdict(prop, wrong=wrong, run=run)
-        return self._drawn(prop) if prop.draws else Verdict(prop)
+        with our_functions:
+            reason = self._why_not(prop)
+            if reason is not None:
+                return Verdict(prop, reason=reason)
+            for situation in prop.situations(self._bench.contract):
+                run = self._seen(situation)
+                wrong = prop.judge(run)
+                if wrong is not None:
+                    return Verdict(prop, wrong=wrong, run=run)
+            return self._drawn(prop) if prop.draws else Verdict(prop)
 
     def _why_not(self, prop: Property) -> str | None:
         """Say why a property means nothing here, or return None."""
