@@ -146,13 +146,13 @@ def test_a_callback_looks_for_no_module() -> None:
     """In a process that serves, httpcore asks for the module that it can do without, and nobody goes and looks."""
     code = """
 import sys
-from understudy import cli
+from understudy import foreground
 
 class Finder:
     def find_spec(name, path, target=None):
         looked.append(name)
 
-cli._settle()
+foreground.settle()
 looked = []
 sys.meta_path.insert(0, Finder)
 from httpcore._synchronization import current_async_library

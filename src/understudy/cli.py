@@ -6,15 +6,11 @@ Exit codes: 0 fine, 1 the thing tested falls short, 2 the question was wrong (a 
 from __future__ import annotations
 
 import argparse
-import gc
 import os
-import queue
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +18,7 @@ from understudy import __version__
 from understudy.errors import UnderstudyError
 
 if TYPE_CHECKING:
-    from understudy.proxy import Proxy
     from understudy.record.relay import Relay
-    from understudy.server import LiveServer
 
 # What a command needs is imported when it runs: `--help` has to be quick. So these are those of `outputs`, once more.
 _FORMATS = ("text", "json", "junit", "github", "sarif")
@@ -208,83 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# A server keeps most of what it makes for a while: it need not look for garbage after every few requests.
-_GC_THRESHOLD = (20_000, 20, 20)
-
-
 def _serve(arguments: argparse.Namespace) -> int:
-    with _stop_signal() as stop:
-        from understudy.server import serve
+    from understudy.foreground import run
 
-        port, asset_port, proxy = arguments.port, arguments.asset_port, None
-        with ExitStack() as stack:
-            server = stack.enter_context(
-                serve(
-                    *arguments.providers,
-                    host=arguments.host,
-                    port=port,
-                    asset_port=(port and port + 1) if asset_port is None else asset_port,
-                    scenario=arguments.scenario,
-                    errors=arguments.errors,
-                    callback_url=arguments.callback_url,
-                    speed=arguments.speed,
-                    allow_callbacks=arguments.allow_callback,
-                    seed=arguments.seed,
-                    reload=arguments.reload,
-                    quiet=arguments.quiet,
-                )
-            )
-            if arguments.proxy:
-                from understudy.proxy import proxied
-
-                proxy = stack.enter_context(proxied(server, port=port and port + 2))
-            print(_banner(server, proxy), flush=True)
-            _settle()
-            while True:
-                with suppress(queue.Empty):
-                    stop.get(timeout=0.2)  # on Windows a wait without end cannot be interrupted
-                    return 0
-
-
-def _settle() -> None:
-    """Have a process that does nothing but serve look for nothing in vain."""
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLD)
-    if find_spec("sniffio") is None:  # httpcore imports it four times for each callback, and a failure is not kept
-        sys.modules["sniffio"] = None  # type: ignore[assignment] # which says that there is none
-
-
-@contextmanager
-def _stop_signal() -> Iterator[queue.SimpleQueue[int]]:
-    """Return a queue that gets Ctrl-C and SIGTERM.
-
-    It is not an event: a handler runs amid whatever the main thread does, and an event that is set amid its own `wait`
-    waits for itself. This queue may be filled at any moment.
-    """
-    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(one, lambda number, _: stop.put(number)) for one in signals]
-    try:
-        yield stop
-    finally:
-        for one, handler in zip(signals, before, strict=True):
-            signal.signal(one, handler)
-
-
-def _banner(server: LiveServer, proxy: Proxy | None) -> str:
-    rows = [(role.name, server.url_of(role.name)) for role in server.roster]
-    rows += [("files", server.asset_url), ("admin", f"{server.url}/__admin/")]
-    if proxy is not None:
-        rows.append(("proxy", f'{proxy.url}: eval "$(understudy env --proxy {proxy.url})"'))
-    rows.append(("key", "any, each is an account of its own"))
-    stories: dict[str, list[str]] = {}
-    for role in server.roster:
-        if role.scenario is not None:
-            stories.setdefault(role.scenario, []).append(role.name)
-    rows += [("scenario", f"{story} ({', '.join(names)})") for story, names in stories.items()]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"  {name:<{width}}  {text}" for name, text in rows]
-    return "\n".join([f"understudy {__version__}", *lines, "Ctrl-C stops it."])
+    return run(**{name: value for name, value in vars(arguments).items() if name != "command"})
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -320,16 +241,15 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    with _stop_signal() as stop:
+    from understudy.foreground import stop_asked, wait
+
+    with stop_asked() as stop:
         from understudy.record.run import record
 
         def until_stopped(relay: Relay) -> None:
             print(f"in place of the provider: {relay.url}\ncallbacks: {relay.callback_url}", file=sys.stderr)
             print("Ctrl-C ends it, and writes the recordings.", file=sys.stderr, flush=True)
-            while True:
-                with suppress(queue.Empty):
-                    stop.get(timeout=0.2)
-                    return
+            wait(stop)
 
         return record(
             arguments.provider,
