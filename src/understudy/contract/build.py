@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from understudy.contract.callbacks import compile_callback
-from understudy.contract.catalogue import ENGINE_ERRORS, Catalogue, ErrorRule
+from understudy.contract.catalogue import ENGINE_ERRORS
 from understudy.contract.closed import check_closed
 from understudy.contract.compiler import At, Compiler
 from understudy.contract.endings import Ending, compile_from
 from understudy.contract.expressions import Expression
+from understudy.contract.failures import compile_catalogue, compile_failures
 from understudy.contract.frames import Events, compile_events
 from understudy.contract.ids import compile_id
 from understudy.contract.loader import Document, load
@@ -20,7 +21,6 @@ from understudy.contract.model import (
     Assets,
     Contract,
     Create,
-    Failure,
     Filter,
     Idempotency,
     JobType,
@@ -116,7 +116,8 @@ class _JobTypeBuilder(Compiler):
     def build(self, name: str) -> JobType:
         node, at = self._node, self._at
         creates = tuple(self._create(group, (*at, "create", index)) for index, group in enumerate(node["create"]))
-        errors = self._catalogue(node.get("errors", {}), (*at, "errors"))
+        transports = tuple(node.get("errorTransports", ("http",)))
+        errors = compile_catalogue(self, node.get("errors", {}), (*at, "errors"), transports, self._operations)
         prices, limits = node.get("prices", {}), node.get("limits", {})
         outputs = None if "outputs" not in node else self.template(node["outputs"], (*at, "outputs"))
         return JobType(
@@ -138,7 +139,7 @@ class _JobTypeBuilder(Compiler):
             outputs=outputs,
             assets=self._part("assets", self._assets),
             errors=errors,
-            failures=self._failures(node.get("failures", {}), (*at, "failures")),
+            failures=compile_failures(self, node.get("failures", {}), (*at, "failures")),
             models=self._models(creates),
             model_operations=self._model_operations(node.get("models", {}), (*at, "models")),
             replies={
@@ -341,46 +342,7 @@ class _JobTypeBuilder(Compiler):
     def _price(self, node: dict[str, Any], at: At) -> Price:
         return Price(self.condition(node.get("when"), (*at, "when")), node["amount"], self.place_in(node, "per", at))
 
-    # --- errors and failures ---
-
     def _error_name(self, name: str, at: At) -> None:
         names = {*self._node.get("errors", {}), *ENGINE_ERRORS}
         if name not in names:
             self.problem(at, f'there is no error "{name}"; {suggestion(name, names)}')
-
-    def _catalogue(self, node: dict[str, Any], at: At) -> Catalogue:
-        rules = {
-            name: tuple(self._rule(name, entry, (*at, name, index)) for index, entry in enumerate(entries))
-            for name, entries in node.items()
-            if not name.startswith("x-")
-        }
-        return Catalogue(rules, tuple(self._node.get("errorTransports", ("http",))))
-
-    def _rule(self, name: str, node: dict[str, Any], at: At) -> ErrorRule:
-        operations = node.get("operations")
-        return ErrorRule(
-            name=name,
-            operations=None if operations is None else frozenset(self._operations(operations, (*at, "operations"))),
-            when=self.condition(node.get("when"), (*at, "when")),
-            http=node["http"],
-            headers=self.headers(node.get("headers"), (*at, "headers")),
-            body=self.template(node.get("body"), (*at, "body")),
-            message=self.template(node.get("message"), (*at, "message")),
-            committed=node.get("committed", "no"),
-            retry=node.get("retry", "never"),
-            transport=node.get("transport"),
-        )
-
-    def _failures(self, node: dict[str, Any], at: At) -> dict[str, Failure]:
-        return {
-            name: Failure(
-                name=name,
-                code=entry.get("code"),
-                message=self.template(entry.get("message"), (*at, name, "message")),
-                refund=self.share(entry),
-                http=entry.get("http"),
-                headers=entry.get("headers"),
-            )
-            for name, entry in node.items()
-            if not name.startswith("x-")
-        }
