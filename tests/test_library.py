@@ -9,7 +9,7 @@ import pytest
 
 from tests.small import small
 from understudy import folders
-from understudy.errors import UsageError
+from understudy.errors import ContractInvalid, UsageError
 from understudy.folders import Folders, bundled_root, find_provider, provider_names, roots, stamp
 from understudy.library import load_provider
 
@@ -33,6 +33,16 @@ def test_the_wheel_carries_its_own_providers(workplace: Path, monkeypatch) -> No
     assert bundled_root() == workplace
     monkeypatch.setattr(folders, "_IN_THE_WHEEL", workplace / "nothing")
     assert bundled_root() == folders._IN_THE_REPOSITORY
+
+
+def test_what_is_installed_is_not_held_to_the_format_again(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contract of an installed package was proven before it was packed; one that somebody edits is proven anew."""
+    document = small(workplace, unheard="of") / "contracts/small/openapi.yaml"
+    with pytest.raises(ContractInvalid, match='unknown key "unheard"'):
+        load_provider(find_provider("small"))
+    monkeypatch.setattr(folders, "_IN_THE_WHEEL", workplace)
+    document.touch()
+    assert load_provider(find_provider("small"))[0].name == "small"
 
 
 def test_the_user_comes_first(workplace: Path) -> None:

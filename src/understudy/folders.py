@@ -32,6 +32,11 @@ class Folders:
         """Whether the provider comes with the package, and has been proven usable."""
         return self.contract.parent == bundled_root() / "contracts"
 
+    @property
+    def installed(self) -> bool:
+        """Whether it lies in an installed package, where nobody changes it."""
+        return self.contract.parent == _IN_THE_WHEEL / "contracts"
+
 
 def bundled_root() -> Path:
     """Return the folder that holds the `contracts/` and `fakes/` of this package."""

@@ -21,5 +21,5 @@ def load_provider(folders: Folders) -> tuple[Contract, Behaviour]:
 
 @lru_cache(maxsize=64)
 def _load(folders: Folders, _stamp: tuple[tuple[str, int], ...]) -> tuple[Contract, Behaviour]:
-    contract = load_contract(folders.contract)
+    contract = load_contract(folders.contract, proven=folders.installed)
     return contract, load_behaviour(folders.fake, contract, proven=folders.bundled)

@@ -22,6 +22,20 @@ def _schema(name: str) -> tuple[Json, Any]:
     return schema, compile_schema(schema)
 
 
+def hold_to_format(document: Document) -> None:
+    """Note every problem of a contract with its format.
+
+    Raises:
+        ContractInvalid: It cannot be compiled for them.
+    """
+    usable = check_closed(document, "openapi")
+    if usable and "x-jobs" not in document.data:
+        text = 'the document lacks "x-jobs", which ties operations to jobs; an overlay.yaml may have it, too'
+        document.problem((), text)
+    if not usable or "x-jobs" not in document.data or not check_closed(document, "x-jobs", ("x-jobs",)):
+        document.raise_if_invalid()
+
+
 def check_closed(document: Document, schema_name: str, at: tuple[str, ...] = ()) -> bool:
     """Note every problem of (a part of) a document with the schema of its format.
 
