@@ -397,6 +397,28 @@ def test_a_run_without_fakes_imports_nothing_heavy(project: pytest.Pytester, mon
     done.assert_outcomes(passed=1)
 
 
+def test_pytest_takes_our_modules_as_they_are(project: pytest.Pytester) -> None:
+    """pytest rewrites the assertions of the tests, and leaves our modules to Python, which reads them sooner."""
+    done = run(
+        project,
+        """
+        import sys
+        from importlib.machinery import SourceFileLoader
+
+        FIRST = {"understudy.pytest_plugin", "understudy.unrewritten"}
+
+        def test_ours(kie):
+            ours = [module for name, module in sys.modules.items() if name.startswith("understudy.")]
+            loaders = {type(module.__loader__) for module in ours if module.__name__ not in FIRST}
+            assert loaders == {SourceFileLoader}
+
+        def test_theirs():
+            assert type(sys.modules[__name__].__loader__) is not SourceFileLoader
+        """,
+    )
+    done.assert_outcomes(passed=2)
+
+
 def test_the_fixtures_are_listed(project: pytest.Pytester) -> None:
     """`pytest --fixtures` tells of them, and `--markers` of the marker."""
     listed = run(project, "", "--fixtures").stdout.str()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from understudy import unrewritten  # noqa: F401 # which has to be the first
 from understudy.folders import provider_names
 from understudy.markers import add_markers, add_options, check, clock_of, given, paths, peers_of, scored, wanted
 
