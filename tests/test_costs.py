@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import gc
+import os
 import pstats
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -142,8 +144,11 @@ def test_a_cancelled_entry_holds_nothing() -> None:
     assert len(gc.get_referrers(job)) == holders
 
 
-def test_a_callback_looks_for_no_module() -> None:
-    """In a process that serves, httpcore asks for the module that it can do without, and nobody goes and looks."""
+@pytest.mark.parametrize("there", [False, True])
+def test_a_callback_looks_for_no_module(tmp_path: Path, there: bool) -> None:
+    """In a process that serves, nobody goes and looks each time for the module that httpcore can do without."""
+    if there:
+        (tmp_path / "sniffio.py").write_text("def current_async_library(): return 'asyncio'\n", encoding="utf-8")
     code = """
 import sys
 from understudy import foreground
@@ -156,11 +161,19 @@ foreground.settle()
 looked = []
 sys.meta_path.insert(0, Finder)
 from httpcore._synchronization import current_async_library
+current_async_library()
 before = [*looked]
 assert current_async_library() == "asyncio"
-print(looked == before)
+print(looked == before, sys.modules["sniffio"] is not None)
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == f"True {there}\n"
 
 
 def test_callbacks_share_a_connection() -> None:
