@@ -1,7 +1,7 @@
 """The pytest plugin: what it adds to a run whose tests do not use it, and what a fixture costs those that do.
 
-It is measured as it is installed from a wheel, since pytest rewrites the assertions of all modules of what is installed
-so. All other plugins are left out.
+It is measured as it is installed from a wheel: there pytest would rewrite the assertions of all modules, if the
+plugin let it. All other plugins are left out.
 """
 
 from __future__ import annotations

@@ -37,14 +37,14 @@ def run(
         port: Where to listen; 0 for any port that is free.
         asset_port: Where links to result files lead; the next one by default.
         allow_callback: Hosts that may be called beside loopback.
-        proxy: Whether to stand in for the providers' real hosts, too: a proxy on the port after these.
+        proxy: Whether to stand in for the providers' real hosts, too: a proxy on the second port after the first.
         **options: Those of `understudy.serve`.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: As `understudy.serve` and `understudy.proxied` raise it.
+        UsageError: As `understudy.serve` and `understudy.proxy.proxied` raise it.
     """
     with stop_asked() as stop:
         from understudy.server import serve

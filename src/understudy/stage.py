@@ -202,7 +202,7 @@ class Stage:
         if isinstance(wanted, list) and callback.trigger[play.job.state] not in wanted:
             return
         self._deliveries += 1
-        job = play.job if play.job.terminal else replace(play.job)  # which goes on
+        job = play.job if play.job.terminal else replace(play.job)  # one that goes on is told of as it is now
         notice = Notice(f"delivery-{self._deliveries}", job, callback.trigger[job.state])
         play.notices = (*play.notices, notice)
         if len(play.notices) == 1:  # first in, first out: the next one waits until this one is over

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from understudy.contract.catalogue import Catalogue, ErrorRule
 from understudy.contract.compiler import At, Compiler
 from understudy.contract.model import Failure
 
-Operations = Callable[[Any, At], tuple[str, ...]]
+Operations = Callable[[Iterable[str], At], tuple[str, ...]]
 
 
 def compile_catalogue(
