@@ -222,7 +222,8 @@ def a_job_leaves_its_end(patch: Patch) -> None:
     def restless(self: Stage, play: Any, **more: Any) -> None:
         after(self, play, **more)
         if play.job.terminal and play.step.state is not State.CANCELLED:
-            play.steps, play.at = (replace(play.step, state=State.CANCELLED, status=None),), 0
+            cancelled = replace(play.step, state=State.CANCELLED, status=None)
+            play.plan, play.at = play.plan._replace(timeline=(cancelled,)), 0
             after(self, play)
 
     patch.setattr(Stage, "_enter", restless)

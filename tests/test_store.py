@@ -36,7 +36,7 @@ def opened(name: str) -> Account:
 
 def play_of(job_type: JobType, job_id: str, account: Account, *, state: State = State.QUEUED) -> Play:
     job = Job(id=job_id, state=state)
-    return Play(job, account, job_type, Plan(), (Step(state),), 0, "", "")
+    return Play(job, account, job_type, Plan((Step(state),)), "", "")
 
 
 # Jobs

@@ -137,7 +137,11 @@ def _plan(back: Backstage, call: Call, scope: Scope) -> Plan:
     if plan == AS_USUAL:
         plan = back.usual  # one for all of them
     else:
-        plan = plan._replace(timeline=with_outcome(plan.timeline or back.behaviour.timeline, plan.failure))
+        usual, hidden = back.usual, plan.visible_after_seconds
+        plan = plan._replace(
+            timeline=with_outcome(plan.timeline or usual.timeline or (), plan.failure),
+            visible_after_seconds=usual.visible_after_seconds if hidden is None else hidden,
+        )
     for fault in call.faults:
         plan = fault.plan(plan, call.job_type.words.shown(State.SUCCEEDED))
     return plan
@@ -159,16 +163,11 @@ def _commit(back: Backstage, call: Call, plan: Plan, job: Job, cost: float) -> P
     now = call.now
     call.account.ledger.charge(job.id, cost, now)
     job.cost = job.spent = cost
-    hidden = plan.visible_after_seconds
-    if hidden is None:
-        hidden = back.behaviour.visible_after_seconds
     play = Play(
         record=job,
         account=call.account,
         job_type=call.job_type,
         plan=plan,
-        steps=plan.timeline or (),
-        visible_at=now + hidden if hidden else now,  # which is no number of its own then
         server_url=call.scope["server"]["url"],
         asset_url=call.request.asset_url,
         request=call.view if job.request is call.view.body else replace(call.view, body=job.request),  # without files

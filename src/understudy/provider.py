@@ -104,7 +104,7 @@ class Provider:
         stage = Stage(clock, behaviour, self.journal, self.plays, carry, self._lock, self._trouble, callback_url)
         files = Files(contract.job_types, self.plays, clock)
         source = random.Random(seed)
-        usual = Plan(behaviour.timeline)
+        usual = Plan(behaviour.timeline, visible_after_seconds=behaviour.visible_after_seconds)
         self._back = Backstage(contract, behaviour, clock, self.plays, stage, files, source, usual)
         self.pipeline = Pipeline(self._back, self.accounts, self._trouble, errors)
         keys = {security.name for security in contract.securities if security.place == "query"}

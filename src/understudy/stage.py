@@ -90,7 +90,7 @@ class Stage:
         if play.due is not None:
             play.due.cancel()
         play.reads_left = play.due = None
-        play.steps, play.at = _CANCELLED, 0
+        play.plan, play.at = play.plan._replace(timeline=_CANCELLED), 0
         self._enter(play)
 
     def remove(self, play: Play) -> None:

@@ -90,13 +90,11 @@ class Play:
         record: The record, without a result as long as nobody has looked at it.
         account: Whose it is.
         job_type: Its kind.
-        plan: How it goes.
-        steps: The steps that it goes through.
-        at: Which of them it is in, from 0.
+        plan: How it goes: with a timeline, and with whatever else is decided.
+        at: Which step of it the job is in, from 0.
         reads: Status reads so far.
         told: The reply to a status read, until the job changes; None where it may differ from read to read.
         reads_left: Status reads until the next step, where it goes by reads.
-        visible_at: When status reads begin to find it, in unix seconds.
         server_url: The external URL that it was made under.
         asset_url: The external URL that its files are served from.
         make_result: Makes its result, once somebody looks; None where it is made, or where there is none.
@@ -116,8 +114,6 @@ class Play:
     account: Account
     job_type: JobType
     plan: Plan
-    steps: Timeline
-    visible_at: float
     server_url: str
     asset_url: str
     at: int = 0
@@ -137,9 +133,19 @@ class Play:
     frames: Sequence[tuple[str, bytes]] = ()
 
     @property
+    def steps(self) -> Timeline:
+        """The steps that it goes through."""
+        return self.plan.timeline or ()
+
+    @property
     def step(self) -> Step:
         """The step that it is in."""
         return self.steps[self.at]
+
+    @property
+    def visible_at(self) -> float:
+        """When status reads begin to find it, in unix seconds."""
+        return (self.record.created_at or 0.0) + (self.plan.visible_after_seconds or 0.0)
 
     @property
     def job(self) -> Job:
@@ -235,8 +241,8 @@ class Plays(Mapping[str, Play]):
 
     def __init__(self, max_jobs: int = MAX_JOBS) -> None:
         self._max = max_jobs
-        # a dict has to look for its first key among all those that have gone
-        self._by_id: OrderedDict[str, Play] = OrderedDict()
+        self._by_id: dict[str, Play] = {}
+        # of which the first goes all the time: a dict has to look for it among all that have gone
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._serving: dict[Address, Play] = {}
         self._unseen: dict[str, Play] = {}
