@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
+from understudy.asked import read_input
 from understudy.call import Backstage, Call, about, plain, refused, violations
 from understudy.contract.expressions import Expression, Scope
 from understudy.contract.loader import pointer_parts
@@ -12,15 +12,12 @@ from understudy.contract.model import Create
 from understudy.contract.validation import Violation
 from understudy.files import shown
 from understudy.ledger import cost_of
-from understudy.lifecycle import Job, Json, State
+from understudy.lifecycle import Job, State
 from understudy.mint import new_id
 from understudy.plan import AS_USUAL, Plan, with_outcome
 from understudy.repeats import once
 from understudy.store import Play
 from understudy.wire import Answered, Outcome, Reply, Wait
-
-# Characters.
-_SHORT_TEXT = 32
 
 #: Jobs that one request can make.
 MAX_JOBS_PER_REQUEST = 100
@@ -78,17 +75,14 @@ def _in_input(violation: Violation, group: Create) -> bool:
 
 
 def _draft(back: Backstage, call: Call, group: Create) -> Job:
-    sent = call.view.body
-    given, body = call.value(group.input), plain(sent)
-    for part in (given, body):
-        if isinstance(part, dict):
-            _share(part)
-    beside = group.claims if given is sent else frozenset()
+    given, body = call.value(group.input), plain(call.view.body)
+    given = body if given is call.view.body else plain(given)
+    read = read_input(group, body, given)
     model, callback_url = call.value(group.model), call.value(group.callback_url)
     return Job(
         id=new_id(call.job_type, back.random, call.view),
         model=model if isinstance(model, str) else None,
-        input=_without(plain(given), beside) if isinstance(given, dict) else {},
+        input=read,
         request=body,
         created_at=call.now,
         updated_at=call.now,
@@ -100,17 +94,6 @@ def _draft(back: Backstage, call: Call, group: Create) -> Job:
         operation=call.operation.id,
         parameters=call.view.path,
     )
-
-
-def _share(part: dict[str, Json]) -> None:
-    """Keep short texts, such as those of formats and sizes, once for all jobs that have them."""
-    for name, value in part.items():
-        if value.__class__ is str and len(value) <= _SHORT_TEXT:
-            part[name] = sys.intern(value)
-
-
-def _without(given: dict[str, Json], keys: frozenset[str]) -> dict[str, Json]:
-    return {key: value for key, value in given.items() if key not in keys} if keys else given
 
 
 def _chosen_id(back: Backstage, call: Call) -> str | None:
@@ -182,7 +165,11 @@ def _created(back: Backstage, call: Call, group: Create, plays: list[Play]) -> R
     for play in plays:
         play.record.poll_after_seconds = play.poll_after(now)
     jobs = [shown(play, play.job, group.reply, call.scope) for play in plays]
-    return call.reply(group.reply, jobs[0].state, tuple([job.id for job in jobs]), job=jobs[0], jobs=jobs)
+    reply = call.reply(group.reply, jobs[0].state, tuple([job.id for job in jobs]), job=jobs[0], jobs=jobs)
+    if group.told_by_json:
+        for play in plays:
+            play.set_aside(call.request.body)
+    return reply
 
 
 def _blocked(back: Backstage, call: Call, group: Create, plays: list[Play], limit: float) -> Outcome:

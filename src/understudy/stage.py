@@ -174,7 +174,7 @@ class Stage:
         if failure is None:
             job.error = JobError(message=play.plan.message or "the job failed")
             return
-        message = play.plan.message or failure.message.render({"job": job})
+        message = play.plan.message or failure.message.render({"job": play.job})
         job.error = JobError(failure.name, failure.code, message, failure.http, failure.headers)
         self._refund(play, failure.refund, now)
 

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from understudy.asked import read_again
 from understudy.callback import Notice
 from understudy.clock import Entry
 from understudy.contract.model import AboutAJob, JobType, Result
@@ -87,7 +88,8 @@ class Play:
     """A job in play: the record, and what only the fake knows about it.
 
     Attributes:
-        record: The record, without a result as long as nobody has looked at it.
+        record: The record, without a result as long as nobody has looked at it; nor with a body and an input, which
+            stand in `sent` until then.
         account: Whose it is.
         job_type: Its kind.
         plan: How it goes: with a timeline, and with whatever else is decided.
@@ -108,6 +110,7 @@ class Play:
         counts: How many of the requests about it each fault has met; None before the first.
         number: Which job of the stand-in it is, from 1.
         frames: The server-sent events about it so far, each with its id.
+        sent: The body of its create as it came, until somebody looks at what is in it; None where it was read.
     """
 
     record: Job
@@ -131,6 +134,7 @@ class Play:
     counts: Met | None = None
     number: int = 0
     frames: Sequence[tuple[str, bytes]] = ()
+    sent: bytes | None = None
 
     @property
     def steps(self) -> Timeline:
@@ -149,12 +153,21 @@ class Play:
 
     @property
     def job(self) -> Job:
-        """The record, whole: whoever looks first has the result made, and most results are never looked at."""
-        make = self.make_result
+        """The record, whole: whoever looks first has the rest made, and most are never looked at."""
+        record, sent, make = self.record, self.sent, self.make_result
+        if sent is not None:
+            record.request, record.input = read_again(self.job_type, record.operation, sent)
+            self.sent = None
         if make is not None:
             make(self)  # threads that look at one time make the same
             self.make_result = None
-        return self.record
+        return record
+
+    def set_aside(self, sent: bytes) -> None:
+        """Keep the body that made it as it came, which takes half the room, where nothing needs it soon."""
+        if self.request is None and self.record.request is not None:
+            self.record.request = self.record.input = None
+            self.sent = sent
 
     @property
     def met(self) -> Met:

@@ -214,12 +214,14 @@ class _JobTypeBuilder(Compiler):
             item.pointer[0]
             for place in (*places.values(), *further, self._chosen_id)
             for item in place
-            if isinstance(item, Expression) and item.root == "request" and item.path == ("body",) and item.pointer
+            if isinstance(item, Expression) and _of_body(item) and item.pointer
         }
+        operations = self._operations(node["operations"], (*at, "operations"))
         return Create(
-            operations=self._operations(node["operations"], (*at, "operations")),
+            operations=operations,
             model=places["model"],
             input=places["input"],
+            told_by_json=self._in_json(operations) and all(map(_of_body, places["input"])),
             number=places["count"],
             callback_url=places["callbackUrl"],
             claims=frozenset(claimed),
@@ -228,6 +230,11 @@ class _JobTypeBuilder(Compiler):
             idempotency=idempotency,
             reply=self._view(node["reply"], (*at, "reply"), of_failures=sync is not None),
         )
+
+    def _in_json(self, names: Iterable[str]) -> bool:
+        """Say whether all that operations take is JSON."""
+        found = (self._openapi.operations[name].body for name in names if name in self._openapi.operations)
+        return all("json" in media_type for body in found if body is not None for media_type in body.media_types)
 
     def _status(self, node: dict[str, Any], at: At) -> Status:
         invisible = node.get("notYetVisible", {})
@@ -344,3 +351,8 @@ class _JobTypeBuilder(Compiler):
         names = {*self._node.get("errors", {}), *ENGINE_ERRORS}
         if name not in names:
             self.problem(at, f'there is no error "{name}"; {suggestion(name, names)}')
+
+
+def _of_body(item: Any) -> bool:
+    """Say whether what stands in a place is of the body of a request, or a literal."""
+    return not isinstance(item, Expression) or (item.root == "request" and item.path == ("body",))

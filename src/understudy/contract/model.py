@@ -42,11 +42,12 @@ class Idempotency(NamedTuple):
 
 
 class Create(NamedTuple):
-    """Operations that make jobs."""
+    """Operations that make jobs; `told_by_json` where nothing but a body in JSON tells the input."""
 
     operations: tuple[str, ...]
     model: Place
     input: Place
+    told_by_json: bool
     number: Place
     callback_url: Place
     claims: frozenset[str]
