@@ -68,6 +68,11 @@ def test_a_fake_without_links_plays_its_server(tmp_path: Path) -> None:
     assert Fake("small", paths=[small(tmp_path, assets=None, outputs=None)]).hosts == ("api.small.test",)
 
 
+def test_a_folder_may_be_named_by_a_text(tmp_path: Path) -> None:
+    """It need not be a Path."""
+    assert Fake("small", paths=[str(small(tmp_path))]).contract.name == "small"
+
+
 @pytest.mark.parametrize(
     ("security", "headers", "query"),
     [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -14,6 +13,7 @@ import httpx_sse
 from understudy.clock import Clock
 from understudy.contract.model import Contract
 from understudy.exchange import REQUEST_TIMEOUT_SECONDS, Answer, Command, NoAnswer, Send, Sleep
+from understudy.folders import Paths
 from understudy.lifecycle import Job, Json, Output
 from understudy.listening import Listening
 from understudy.shell import HTTP_ERRORS, ClientBase, Watched, add, arguments, no_answer, one
@@ -62,7 +62,7 @@ class Client(ClientBase):
         http: httpx.Client | None = None,
         parameters: Mapping[str, Json] | None = None,
         clock: Clock | None = None,
-        paths: Iterable[Path] = (),
+        paths: Paths = (),
     ) -> None:
         super().__init__(provider, api_key=api_key, base_url=base_url, parameters=parameters, clock=clock, paths=paths)
         self._own = http is None

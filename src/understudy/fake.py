@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from understudy.clock import Clock, VirtualClock
@@ -12,7 +11,7 @@ from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
 from understudy.contract.operations import key_headers, key_parameters
 from understudy.errors import UsageError, suggestion
-from understudy.folders import find_provider
+from understudy.folders import Paths, find_provider
 from understudy.journal import Journal
 from understudy.ledger import Ledger
 from understudy.library import load_provider
@@ -71,7 +70,7 @@ class Fake:
         scenario: str | None = None,
         errors: Transport | None = None,
         balance: float | None = None,
-        paths: Iterable[Path] = (),
+        paths: Paths = (),
         allow_callbacks: Iterable[str] = (),
         callback_app: ASGIApp | None = None,
         callback_url: str | None = None,

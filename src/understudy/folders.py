@@ -11,6 +11,9 @@ from pathlib import Path
 
 from understudy.errors import UsageError, suggestion
 
+#: Folders with `contracts/` and `fakes/`, as users name them.
+Paths = Iterable[str | os.PathLike[str]]
+
 _DOCUMENT_NAMES = ("openapi.yaml", "openapi.yml", "openapi.json")
 
 _BASE_URL = re.compile(r"^servers:\s+- url: https://[^/\s]+(\S*)$", re.MULTILINE)
@@ -43,16 +46,16 @@ def bundled_root() -> Path:
     return _IN_THE_WHEEL if _IN_THE_WHEEL.exists() else _IN_THE_REPOSITORY
 
 
-def roots(paths: Iterable[Path] = ()) -> Iterator[Path]:
+def roots(paths: Paths = ()) -> Iterator[Path]:
     """Return where providers are looked for, in order.
 
     Args:
         paths: Folders to look in before the working directory.
     """
-    yield from dict.fromkeys(path.resolve() for path in (*paths, Path.cwd(), bundled_root()))
+    yield from dict.fromkeys(path.resolve() for path in (*map(Path, paths), Path.cwd(), bundled_root()))
 
 
-def provider_names(paths: Iterable[Path] = ()) -> list[str]:
+def provider_names(paths: Paths = ()) -> list[str]:
     """Return the names of all providers that are found, in alphabetical order."""
     return sorted({folder.name for root in roots(paths) for folder in _contracts_in(root)})
 
@@ -76,7 +79,7 @@ def base_path_of(folders: Folders) -> str:
     return found[1]
 
 
-def find_provider(name: str, paths: Iterable[Path] = ()) -> Folders:
+def find_provider(name: str, paths: Paths = ()) -> Folders:
     """Return the folders of a provider.
 
     Args:

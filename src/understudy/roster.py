@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
-from understudy.folders import Folders, base_path_of, find_provider, provider_names, stamp
+from understudy.folders import Folders, Paths, base_path_of, find_provider, provider_names, stamp
 from understudy.reach import host_of, is_loopback
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Roster:
         errors: Transport | None = None,
         balance: float | None = None,
         callback_url: str | None = None,
-        paths: Iterable[Path] = (),
+        paths: Paths = (),
     ) -> None:
         self.clock = clock
         self.send = send

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
@@ -21,6 +20,7 @@ from understudy.connection import Connection
 from understudy.courier import Courier
 from understudy.directory import Addresses
 from understudy.errors import UnderstudyError, UsageError
+from understudy.folders import Paths
 from understudy.listen import Server, listen, loop_factory, shown_host
 from understudy.logbook import Logbook
 from understudy.pump import Pump
@@ -49,7 +49,7 @@ def serve(
     clock: Clock | None = None,
     allow_callbacks: Iterable[str] = (),
     seed: int = 0,
-    paths: Iterable[Path] = (),
+    paths: Paths = (),
     reload: bool = False,
     quiet: bool = True,
 ) -> LiveServer:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,7 +14,7 @@ from understudy.contract.model import Contract
 from understudy.errors import ProviderError, UnreadableReply, UsageError
 from understudy.exchange import Answer, Command, NoAnswer, Send
 from understudy.flows import Flows
-from understudy.folders import find_provider
+from understudy.folders import Paths, find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import Job, Json
 from understudy.waits import Waiting
@@ -48,7 +47,7 @@ class ClientBase:
         base_url: str | None = None,
         parameters: Mapping[str, Json] | None = None,
         clock: Clock | None = None,
-        paths: Iterable[Path] = (),
+        paths: Paths = (),
     ) -> None:
         if not (api_key.isascii() and api_key.isprintable()):
             raise UsageError("the key has a character that no header can carry, such as a line break at its end")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -19,7 +18,7 @@ from understudy.contract.operations import Operation
 from understudy.contract.validation import BodyCheck, Violation
 from understudy.errors import UsageError, suggestion
 from understudy.exchange import Draft
-from understudy.folders import find_provider
+from understudy.folders import Paths, find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import Json
 from understudy.strategies.schemas import Pointer, Schemas
@@ -45,7 +44,7 @@ class InvalidRequest:
 
 
 def requests(
-    provider: str | Contract, model: str | None = None, *, operation: str | None = None, paths: Iterable[Path] = ()
+    provider: str | Contract, model: str | None = None, *, operation: str | None = None, paths: Paths = ()
 ) -> SearchStrategy[Request]:
     """Draw requests that the contract allows; each is what `Client.submit` and `Client.run` take by keyword.
 
@@ -73,7 +72,7 @@ def requests(
 
 
 def invalid_requests(
-    provider: str | Contract, model: str | None = None, *, operation: str | None = None, paths: Iterable[Path] = ()
+    provider: str | Contract, model: str | None = None, *, operation: str | None = None, paths: Paths = ()
 ) -> SearchStrategy[InvalidRequest]:
     """Draw requests that the contract forbids, each for one reason.
 
@@ -107,7 +106,7 @@ def invalid_requests(
     return judged.filter(lambda found: found is not None)
 
 
-def contract_of(provider: str | Contract, paths: Iterable[Path] = ()) -> Contract:
+def contract_of(provider: str | Contract, paths: Paths = ()) -> Contract:
     """Return a contract by the name of its provider, or as it was given."""
     return provider if isinstance(provider, Contract) else load_provider(find_provider(provider, paths))[0]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,6 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from understudy.contract.model import Contract
 from understudy.errors import UsageError, suggestion
+from understudy.folders import Paths
 from understudy.lifecycle import TERMINAL, State, Step, Timeline
 from understudy.mishaps import combinations, errors_of, parameters, pointers
 from understudy.strategies.asks import contract_of
@@ -29,7 +28,7 @@ _SECONDS = (1, 2, 5, 10, 30, 90)
 _READS = (1, 2, 3)
 
 
-def timelines(provider: str | Contract, *, paths: Iterable[Path] = ()) -> SearchStrategy[Timeline]:
+def timelines(provider: str | Contract, *, paths: Paths = ()) -> SearchStrategy[Timeline]:
     """Draw the steps that a job can go through, in the provider's own words where a state has several.
 
     Args:
@@ -73,7 +72,7 @@ def timelines(provider: str | Contract, *, paths: Iterable[Path] = ()) -> Search
     return st.tuples(st.lists(steps, max_size=3 if active else 0), st.sampled_from([*ends, *active])).map(timeline)
 
 
-def outcomes(provider: str | Contract, *, paths: Iterable[Path] = ()) -> SearchStrategy[dict[str, Any]]:
+def outcomes(provider: str | Contract, *, paths: Paths = ()) -> SearchStrategy[dict[str, Any]]:
     """Draw how a job can come out.
 
     Args:
@@ -104,9 +103,7 @@ def outcomes(provider: str | Contract, *, paths: Iterable[Path] = ()) -> SearchS
     return st.sampled_from(found).map(dict)
 
 
-def faults(
-    provider: str | Contract, on: str | None = None, *, paths: Iterable[Path] = ()
-) -> SearchStrategy[dict[str, Any]]:
+def faults(provider: str | Contract, on: str | None = None, *, paths: Paths = ()) -> SearchStrategy[dict[str, Any]]:
     """Draw what can go wrong with a provider, as far as its contract has the part that it goes wrong with.
 
     Args:
@@ -134,7 +131,7 @@ def faults(
 
 
 def fault_plans(
-    provider: str | Contract, max_size: int = 3, *, paths: Iterable[Path] = ()
+    provider: str | Contract, max_size: int = 3, *, paths: Paths = ()
 ) -> SearchStrategy[list[dict[str, Any]]]:
     """Draw several things that go wrong; see `faults`.
 

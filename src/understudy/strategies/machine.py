@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from hypothesis.strategies import SearchStrategy
 
 from understudy.contract.model import Contract
 from understudy.fake import Fake
+from understudy.folders import Paths
 from understudy.journal import Exchange, Journal, Struck
 from understudy.ledger import Ledger
 from understudy.lifecycle import TERMINAL, State
@@ -138,7 +139,7 @@ class LifecycleMachine(RuleBasedStateMachine):
     """
 
     provider: ClassVar[str]
-    paths: ClassVar[Iterable[Path]] = ()
+    paths: ClassVar[Paths] = ()
     errors: ClassVar[tuple[type[Exception], ...]] = (Exception,)
     jobs: ClassVar[Bundle[Made]] = Bundle("jobs")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -16,7 +15,7 @@ from understudy.client import Client
 from understudy.clock import VirtualClock
 from understudy.contract.model import Contract
 from understudy.errors import UsageError
-from understudy.folders import find_provider
+from understudy.folders import Paths, find_provider
 from understudy.library import load_provider
 from understudy.lifecycle import Job, State, Step
 from understudy.provider import Provider
@@ -77,7 +76,7 @@ def delivery_orders(
 
 
 def callback_bodies(
-    provider: str | Contract, *, secret: str | None = None, paths: Iterable[Path] = ()
+    provider: str | Contract, *, secret: str | None = None, paths: Paths = ()
 ) -> SearchStrategy[Callback]:
     """Draw callbacks as the provider's fake sends them, for jobs that have ended in any way that it calls back for.
 

@@ -10,9 +10,8 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 from urllib.parse import urlencode, urlsplit
@@ -24,6 +23,7 @@ from understudy.clock import VirtualClock
 from understudy.contract.codecs import dump_json
 from understudy.contract.operations import key_headers, key_parameters
 from understudy.errors import ClockExhausted, UsageError
+from understudy.folders import Paths
 from understudy.journal import Entry, Exchange, Journal
 from understudy.lifecycle import State
 from understudy.logbook import Logbook
@@ -61,7 +61,7 @@ class Bench:
         ContractInvalid: Its files cannot be used.
     """
 
-    def __init__(self, provider: str, paths: Iterable[Path] = ()) -> None:
+    def __init__(self, provider: str, paths: Paths = ()) -> None:
         self._clock = VirtualClock(ceiling_seconds=float("inf"))
         self._callbacks = _Callbacks()
         self._server = LiveServer(self._clock, Logbook(self._clock, quiet=True), (), reload=False)
