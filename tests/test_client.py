@@ -124,6 +124,14 @@ def test_one_request_makes_several_jobs(kind: Any) -> None:
         client.submit({**CASES["oxen"].input, "num_generations": 2}, model="nano-banana")
 
 
+def test_an_input_is_an_object(kind: Any) -> None:
+    """Anything else is refused before a request is made."""
+    client, fake = pair(kind, "oxen")
+    with pytest.raises(UsageError, match=r"an input is an object, such as .*, and not 'a lighthouse'"):
+        client.submit("a lighthouse", model="nano-banana")
+    assert len(fake.journal) == 0
+
+
 def test_each_of_several_jobs_has_its_own_state(kind: Any) -> None:
     """A create that tells of jobs which have ended returns them as ended, and a wait fetches what came of them."""
     client, _ = pair(kind, "oxen", scenario="ends-at-once")

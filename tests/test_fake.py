@@ -131,6 +131,23 @@ def test_the_next_jobs_go_as_asked() -> None:
     assert (jobs[0].error.name, jobs[0].refunded) == ("content-policy", True)
 
 
+@pytest.mark.parametrize("plan", [{"state": "succeeded"}, {"timeline": [Step("succeeded")]}])  # type: ignore[arg-type]
+def test_a_state_may_be_named_by_a_text(plan: dict[str, Any]) -> None:
+    """It is the same state, and has a result."""
+    fake = Fake("kie")
+    fake.next_job(**plan)
+    create(fake)
+    (job,) = fake.jobs.values()
+    assert job.state is State.SUCCEEDED
+    assert job.outputs
+
+
+def test_money_is_a_number() -> None:
+    """Anything else is refused at once, and not by the first create."""
+    with pytest.raises(UsageError, match="\"balance\" has to be a number from 0, and not 'much'"):
+        Fake("kie", balance="much")  # type: ignore[arg-type]
+
+
 def test_a_new_job_may_be_hidden() -> None:
     """A job can be made that status reads do not find for a while."""
     fake = Fake("kie")
@@ -153,6 +170,18 @@ def test_a_new_job_may_be_hidden() -> None:
         ),
         ({"timeline": []}, "a timeline needs a step"),
         ({"timeline": [Step(State.QUEUED, seconds=1)]}, "step 1 of the timeline: the last step lasts for ever"),
+        ({"timeline": ["queued"]}, "a timeline is a list of steps, such as .*, and not \\['queued'\\]"),
+        ({"timeline": Step(State.QUEUED)}, "a timeline is a list of steps, such as .*, and not Step"),
+        ({"timeline": [Step(State.QUEUED, seconds=float("nan")), Step(State.FAILED)]}, "from 0, and not nan"),
+        ({"timeline": [Step(State.QUEUED, seconds=-1), Step(State.FAILED)]}, "step 1 .* a number from 0, and not -1"),
+        ({"timeline": [Step(State.QUEUED, reads=0), Step(State.FAILED)]}, '"reads" in step 1 .* from 1, and not 0'),
+        ({"timeline": [Step(State.QUEUED, "qeuing")]}, 'step 1 .*no state has the word "qeuing"; did you mean'),
+        ({"state": "suceeded"}, 'there is no state "suceeded"; did you mean "succeeded"'),
+        ({"state": "waiting"}, 'there is no state "waiting"; that is the provider\'s word for queued'),
+        ({"state": State.QUEUED, "timeline": [Step(State.FAILED)]}, "goes to queued at once has no use for a timeline"),
+        ({"state": State.SUCCEEDED, "failure": "content-policy"}, 'has no use for the failure "content-policy"'),
+        ({"visible_after_seconds": "5"}, "\"visible_after_seconds\" has to be a number from 0, and not '5'"),
+        ({"visible_after_seconds": True}, '"visible_after_seconds" has to be a number from 0, and not True'),
     ],
 )
 def test_what_cannot_be_is_refused_when_it_is_asked_for(plan: dict[str, Any], message: str) -> None:

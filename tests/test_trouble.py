@@ -94,7 +94,7 @@ def test_a_fault_that_does_nothing_does_nothing() -> None:
         ("member-value", {}, '"member-value" needs a "pointer"'),
         ("member-value", {"pointer": "data"}, 'has to be a JSON pointer, which begins with "/", and not'),
         ("delay", {"nth": 0}, '"nth" has to be a whole number from 1, and not 0'),
-        ("delay", {"times": "all"}, "\"times\" has to be a whole number from 1, and not 'all'"),
+        ("delay", {"times": "all"}, "\"times\" has to be a whole number from 1, or None for all, and not 'all'"),
         ("stream-drops", {}, 'kie has no part "events"; '),
         ("error", {"error": 5}, '"error" of "error" has to be text, and not 5'),
         ("error", {"error": "rateLimted"}, 'kie has no error "rateLimted"; did you mean "rateLimited"?'),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from understudy.errors import UsageError
+from understudy.contract.views import Words
+from understudy.errors import UsageError, suggestion
 from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step, Timeline
 
 
@@ -33,17 +35,49 @@ class Plan(NamedTuple):
 AS_USUAL = Plan()
 
 
-def checked(steps: Sequence[Step]) -> Timeline:
+def checked(steps: Sequence[Step], words: Words) -> Timeline:
     """Return the timeline of these steps.
+
+    Args:
+        steps: The steps.
+        words: The wire words that there are.
 
     Raises:
         UsageError: No job can go through them.
     """
+    if not isinstance(steps, Sequence) or not all(isinstance(step, Step) for step in steps):
+        raise UsageError(f"a timeline is a list of steps, such as [Step(State.SUCCEEDED)], and not {steps!r}")
     if not steps:
         raise UsageError("a timeline needs a step")
-    for index, text in wrong_steps(steps):
+    timeline = tuple(replace(step, state=named_state(step.state, words)) for step in steps)
+    for index, text in wrong_steps(timeline):
         raise UsageError(f"step {index + 1} of the timeline: {text}")
-    return tuple(steps)
+    for index, step in enumerate(timeline):
+        at_least(f'"seconds" in step {index + 1} of the timeline', step.seconds, 0)
+        at_least(f'"reads" in step {index + 1} of the timeline', step.reads, 1)
+        if step.status is not None and words.state_named(step.status) is None:
+            text = f'no state has the word "{step.status}"; {suggestion(str(step.status), words.spoken)}'
+            raise UsageError(f"step {index + 1} of the timeline: {text}")
+    return timeline
+
+
+def named_state(state: State | str, words: Words) -> State:
+    """Return a state that is named.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if state in [*State]:
+        return State(state)
+    meant = words.state_named(state)
+    hint = suggestion(str(state), State) if meant is None else f"that is the provider's word for {meant}"
+    raise UsageError(f'there is no state "{state}"; {hint}')
+
+
+def at_least(name: str, number: float | None, least: float) -> None:
+    """Raise UsageError where something is given that is no number, or a smaller one."""
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int | float) or not number >= least):
+        raise UsageError(f"{name} has to be a number from {least:g}, and not {number!r}")
 
 
 def wrong_steps(steps: Sequence[Step]) -> Iterator[tuple[int, str]]:

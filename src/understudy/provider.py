@@ -25,7 +25,7 @@ from understudy.ledger import Ledger
 from understudy.lifecycle import State, Step
 from understudy.limits import RateWindows
 from understudy.pipeline import Pipeline
-from understudy.plan import Plan, checked
+from understudy.plan import Plan, at_least, checked
 from understudy.reach import NOT_SENT, shown_url
 from understudy.scenario import Scenario
 from understudy.stage import Send, Stage
@@ -82,6 +82,7 @@ class Provider:
         callback_url: str | None = None,
         send: Send | None = None,
     ) -> None:
+        at_least('"balance"', balance, 0)
         transports = contract.job_type.errors.transports
         if errors is not None and errors not in transports:
             raise UsageError(f'{contract.name} has no errors by "{errors}"; {suggestion(errors, transports)}')
@@ -127,8 +128,13 @@ class Provider:
         """Say how the next job goes, whatever the scenario says; see `Fake.next_job`."""
         self._has("failure", failure, self.contract.job_type.failures)
         self._has("error", error, self.contract.job_type.errors.rules)
+        at_least('"visible_after_seconds"', visible_after_seconds, 0)
+        if state is not None and (timeline is not None or (failure is not None and state != State.FAILED)):
+            other = "a timeline" if timeline is not None else f'the failure "{failure}"'
+            raise UsageError(f"a job that goes to {state} at once has no use for {other}: leave out one of them")
         steps = timeline if state is None else [Step(state)]
-        self.plan_next(Plan(None if steps is None else checked(steps), failure, error, visible_after_seconds))
+        going = None if steps is None else checked(steps, self.contract.job_type.words)
+        self.plan_next(Plan(going, failure, error, visible_after_seconds))
 
     def _has(self, kind: str, name: str | None, valid: Iterable[str]) -> None:
         if name is not None and name not in valid:

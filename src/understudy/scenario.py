@@ -186,8 +186,7 @@ class Reader(Compiler):
         words = self._job_type.words
         state = words.state_named(status)
         if state is None:
-            spoken = [str(word.word) for of_state in words.by_state.values() for word in of_state if word.spoken]
-            text = f'no state has the word "{status}"; {suggestion(str(status), spoken)}'
+            text = f'no state has the word "{status}"; {suggestion(str(status), words.spoken)}'
             self.problem(("timeline", index, "status"), text)
         return state
 

@@ -50,6 +50,8 @@ class Submits(Talk):
         now: Now,
     ) -> Generator[Command, Any, list[Job]]:
         """Make jobs; see `Client.submit_many`."""
+        if not isinstance(input, Mapping):
+            raise UsageError(f'an input is an object, such as {{"prompt": "a lighthouse"}}, and not {input!r}')
         create = self._create(operation)
         called = self.contract.operations[operation or create.operations[0]]
         request = Draft()

@@ -64,7 +64,8 @@ def fault_rule(name: str, on: str | None, parameters: Mapping[str, Json], **more
     for key in ("nth", "times"):
         value = more.get(key, 1)
         if not (value is None and key == "times") and (type(value) is not int or value < 1):
-            raise UsageError(f'"{key}" has to be a whole number from 1, and not {value!r}')
+            for_all = ", or None for all," if key == "times" else ","
+            raise UsageError(f'"{key}" has to be a whole number from 1{for_all} and not {value!r}')
     kind = fault_class(name)
     part = next(part for part in kind.on if on in (part, None))
     return FaultRule(name, kind(**parameters), part, **more)

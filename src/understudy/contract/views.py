@@ -64,6 +64,11 @@ class Words(NamedTuple):
         return None
 
     @property
+    def spoken(self) -> list[str]:
+        """All words, as text."""
+        return [str(entry.word) for words in self.by_state.values() for entry in words if entry.spoken]
+
+    @property
     def told_without_word(self) -> bool:
         """Whether something other than a word tells a state, or the word is null."""
         return any(entry.word is None for words in self.by_state.values() for entry in words)
