@@ -15,7 +15,8 @@ from understudy.contract.build import load_contract
 from understudy.contract.compiler import compile_template
 from understudy.contract.loader import Document, load
 from understudy.contract.model import Contract
-from understudy.contract.templates import Reading, Template
+from understudy.contract.reading import Reading
+from understudy.contract.templates import Template
 from understudy.errors import ContractInvalid, Problem
 
 # A provider of everything that a contract can speak of; tests lay what they are about over it.

@@ -17,7 +17,8 @@ from understudy.contract.codecs import dump_json, parse_json
 from understudy.contract.conditions import same
 from understudy.contract.expressions import camel, parse_expression
 from understudy.contract.model import Contract, JobType
-from understudy.contract.templates import Each, Object, Reading, Template, check_types, leaves
+from understudy.contract.reading import Reading, check_types
+from understudy.contract.templates import Each, Object, Template, leaves
 from understudy.contract.views import View, facts_of, prefixes
 from understudy.lifecycle import ACTIVE, TERMINAL, Job, JobError, Json, Output, State
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.player import JSON, contract_of
 from tests.small import small
 from understudy.callback import Notice, compose
-from understudy.contract.templates import Reading
+from understudy.contract.reading import Reading
 from understudy.contract.views import Read
 from understudy.errors import SignatureInvalid, UnderstudyError, UnreadableReply, UsageError
 from understudy.lifecycle import Job, JobError, Output, State

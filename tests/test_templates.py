@@ -12,18 +12,8 @@ from hypothesis import strategies as st
 from tests.documents import hostile_values, json_values, read, template, texts
 from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.conditions import same
-from understudy.contract.templates import (
-    Each,
-    Leaf,
-    Literal,
-    ReadError,
-    Reading,
-    Text,
-    check_types,
-    leaves,
-    literals,
-    merge,
-)
+from understudy.contract.reading import ReadError, Reading, check_types
+from understudy.contract.templates import Each, Leaf, Literal, Text, leaves, literals, merge
 from understudy.lifecycle import Job, JobError, Output
 
 #: What a template may say of a job, and what the job may hold for it.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.documents import document, hostile_values, template
 from understudy.contract.compiler import Compiler
 from understudy.contract.conditions import parse_condition
-from understudy.contract.templates import ReadError
+from understudy.contract.reading import ReadError
 from understudy.contract.views import Read, View, Word, Words, facts_of, prefixes, rendered_headers
 from understudy.lifecycle import Job, JobError, Output, State
 

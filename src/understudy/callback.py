@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from understudy.contract.codecs import encode_json, parse_json
 from understudy.contract.conditions import same
 from understudy.contract.model import CHALLENGE, Callback, Handshake, Sign
-from understudy.contract.templates import ReadError, Reading, Template
+from understudy.contract.reading import ReadError, Reading
+from understudy.contract.templates import Template
 from understudy.contract.views import expressions, read_text, rendered_headers
 from understudy.errors import SignatureInvalid
 from understudy.lifecycle import Job, Json

@@ -16,19 +16,8 @@ from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Expression
 from understudy.contract.loader import pointer_parts
-from understudy.contract.templates import (
-    Each,
-    Either,
-    JsonText,
-    Leaf,
-    List,
-    Literal,
-    Match,
-    Object,
-    Path,
-    Template,
-    Text,
-)
+from understudy.contract.reading import Path
+from understudy.contract.templates import Each, Either, JsonText, Leaf, List, Literal, Match, Object, Template, Text
 from understudy.lifecycle import Json
 
 At = tuple[str | int, ...]

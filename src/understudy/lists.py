@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from understudy.contract.model import Listing
-from understudy.contract.templates import ReadError, Reading
+from understudy.contract.reading import ReadError, Reading
 from understudy.errors import ProviderError, UnreadableReply, UsageError
 from understudy.exchange import REQUEST_TIMEOUT_SECONDS, Answer, Command, Draft, NoAnswer, Send, answer_scope, decoded
 from understudy.lifecycle import Job

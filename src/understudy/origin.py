@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Scope
-from understudy.contract.templates import Literal, Match, Object, Path, Template
+from understudy.contract.reading import Path
+from understudy.contract.templates import Literal, Match, Object, Template
 from understudy.contract.views import View
 from understudy.lifecycle import ACTIVE, Job, Json, State
 from understudy.probes import chosen, decoded, fits, results_of, rules_of, views_of

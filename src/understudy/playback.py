@@ -22,7 +22,7 @@ from understudy.contract.frames import recognise
 from understudy.contract.loader import Document
 from understudy.contract.model import Contract, JobType, Status
 from understudy.contract.operations import Operation
-from understudy.contract.templates import ReadError
+from understudy.contract.reading import ReadError
 from understudy.contract.validation import SchemaCheck, Violation
 from understudy.errors import ClockExhausted
 from understudy.lifecycle import Job, Json, State

@@ -14,7 +14,8 @@ from understudy.contract.loader import follow, pointer_parts
 from understudy.contract.model import Contract, JobType
 from understudy.contract.openapi import METHODS
 from understudy.contract.operations import Operation, key_headers, key_parameters
-from understudy.contract.templates import Path, ReadError, Template
+from understudy.contract.reading import Path, ReadError
+from understudy.contract.templates import Template
 from understudy.contract.validation import JSON, SchemaCheck, Violation
 from understudy.contract.views import Variants, View
 from understudy.fake import API_KEY

@@ -15,7 +15,8 @@ from understudy.contract.codecs import CodecError, dump_json, parse_json
 from understudy.contract.expressions import first_value
 from understudy.contract.frames import recognise
 from understudy.contract.model import Contract, Failure, JobType
-from understudy.contract.templates import Literal, ReadError, Reading, leaves, literals
+from understudy.contract.reading import ReadError, Reading
+from understudy.contract.templates import Literal, leaves, literals
 from understudy.contract.validation import SchemaCheck
 from understudy.contract.views import Read, View, rendered_headers
 from understudy.errors import Problem

@@ -12,7 +12,8 @@ from understudy.contract.expressions import Scope
 from understudy.contract.frames import recognise
 from understudy.contract.items import READ_STATE
 from understudy.contract.model import Contract, JobType
-from understudy.contract.templates import Path, ReadError, Reading, fit
+from understudy.contract.reading import Path, ReadError, Reading
+from understudy.contract.templates import fit
 from understudy.contract.views import Read, View, facts_of, prefixes
 from understudy.errors import UnreadableReply, UsageError
 from understudy.lifecycle import Job, JobError, State

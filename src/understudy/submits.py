@@ -16,7 +16,7 @@ from typing import Any
 from understudy.contract.catalogue import Recognised
 from understudy.contract.model import Create
 from understudy.contract.operations import Operation
-from understudy.contract.templates import ReadError
+from understudy.contract.reading import ReadError
 from understudy.contract.views import facts_of
 from understudy.errors import ClientError, OutcomeUnknown, Refused, UsageError, suggestion
 from understudy.exchange import (

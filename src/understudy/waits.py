@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from understudy.contract.endings import Ending
 from understudy.contract.expressions import placed
 from understudy.contract.model import Result, Status
-from understudy.contract.templates import ReadError
+from understudy.contract.reading import ReadError
 from understudy.contract.views import View
 from understudy.errors import (
     ClientError,

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 from understudy.contract import templates
 from understudy.contract.conditions import Condition
 from understudy.contract.expressions import Scope
-from understudy.contract.templates import ReadError, Reading, Template, check_types, fit, literals
+from understudy.contract.reading import ReadError, Reading, check_types
+from understudy.contract.templates import Template, fit, literals
 from understudy.contract.views import Rendered, rendered_headers
 from understudy.lifecycle import Json
 

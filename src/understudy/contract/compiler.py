@@ -20,6 +20,7 @@ from understudy.contract.expressions import (
 )
 from understudy.contract.items import Item
 from understudy.contract.loader import Document, without_evidence
+from understudy.contract.reading import Path
 from understudy.contract.templates import (
     SPECIAL,
     Each,
@@ -30,7 +31,6 @@ from understudy.contract.templates import (
     Literal,
     Match,
     Object,
-    Path,
     Template,
     Text,
     merge,

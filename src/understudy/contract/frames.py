@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 from understudy.contract.compiler import At, Compiler
 from understudy.contract.expressions import Place
-from understudy.contract.templates import Each, ReadError, Reading, Template, check_types, literals
+from understudy.contract.reading import ReadError, Reading, check_types
+from understudy.contract.templates import Each, Template, literals
 from understudy.contract.views import Words
 from understudy.lifecycle import Json, State
 

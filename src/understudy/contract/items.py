@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from understudy.contract.expressions import Scope
-from understudy.contract.templates import Either, Path, ReadError, Reading, Template
+from understudy.contract.reading import Path, ReadError, Reading
+from understudy.contract.templates import Either, Template
 from understudy.contract.views import Read, View
 from understudy.lifecycle import Json
 

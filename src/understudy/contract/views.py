@@ -11,16 +11,8 @@ from typing import Any, Literal, NamedTuple
 from understudy.contract.codecs import as_text, parse_json, plain_number
 from understudy.contract.conditions import Condition, same
 from understudy.contract.expressions import Expression, Scope, camel, parse_expression
-from understudy.contract.templates import (
-    Leaf,
-    Path,
-    ReadError,
-    Reading,
-    Template,
-    Text,
-    check_types,
-    leaves,
-)
+from understudy.contract.reading import Path, ReadError, Reading, check_types
+from understudy.contract.templates import Leaf, Template, Text, leaves
 from understudy.lifecycle import Job, JobError, Json, Output, State
 
 

@@ -13,7 +13,8 @@ from understudy.contract.codecs import dump_json
 from understudy.contract.conditions import Condition
 from understudy.contract.loader import pointer_to
 from understudy.contract.model import Contract, Create, JobType, Status
-from understudy.contract.templates import Each, Either, Leaf, List, Object, Path, Template
+from understudy.contract.reading import Path
+from understudy.contract.templates import Each, Either, Leaf, List, Object, Template
 from understudy.contract.validation import JSON
 from understudy.contract.views import View, Word
 from understudy.export.scenes import given_to

@@ -13,7 +13,7 @@ from understudy.contract.expressions import first_value
 from understudy.contract.frames import recognise
 from understudy.contract.model import Contract, JobType
 from understudy.contract.operations import Operation, key_in
-from understudy.contract.templates import ReadError
+from understudy.contract.reading import ReadError
 from understudy.contract.views import Read, View, prefixes
 from understudy.lifecycle import Json
 from understudy.probes import decoded, views_of
