@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from understudy.contract.model import Contract, Create
+from understudy.contract.creates import Create
+from understudy.contract.model import Contract
 from understudy.fake import API_KEY, Fake
 from understudy.folders import find_provider
 from understudy.library import load_provider

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 
 from understudy.contract.codecs import parse_json
+from understudy.contract.creates import Create
 from understudy.contract.expressions import first_value
-from understudy.contract.model import Create, JobType
+from understudy.contract.model import JobType
 from understudy.lifecycle import Json
 from understudy.wire import RequestView
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from understudy.asked import read_input
 from understudy.call import Backstage, Call, about, plain, refused, violations
+from understudy.contract.creates import Create
 from understudy.contract.expressions import Expression, Scope
 from understudy.contract.loader import pointer_parts
-from understudy.contract.model import Create
 from understudy.contract.validation import Violation
 from understudy.files import shown
 from understudy.ledger import cost_of

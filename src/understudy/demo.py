@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from understudy.client import Client
+from understudy.contract.creates import Create
 from understudy.contract.expressions import Expression, first_value
-from understudy.contract.model import Create
 from understudy.errors import UsageError
 from understudy.fake import Fake
 from understudy.folders import provider_names

@@ -9,7 +9,7 @@ from dataclasses import replace
 from understudy.bodies import Part
 from understudy.call import Call, without_files
 from understudy.contract.codecs import encode_json
-from understudy.contract.model import Idempotency
+from understudy.contract.creates import Idempotency
 from understudy.lifecycle import Json
 from understudy.store import MAX_KEYS, Once
 from understudy.wire import Answered, Outcome, Reply, Wait

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from understudy.contract.catalogue import Recognised
-from understudy.contract.model import Create
+from understudy.contract.creates import Create
 from understudy.contract.operations import Operation
 from understudy.contract.reading import ReadError
 from understudy.contract.views import facts_of

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from understudy.behaviour import Behaviour
 from understudy.call import decoded, without_files
 from understudy.clock import VirtualClock
+from understudy.contract.creates import Create
 from understudy.contract.expressions import Expression, first_value
-from understudy.contract.model import Contract, Create
+from understudy.contract.model import Contract
 from understudy.contract.validation import BARE, Outline
 from understudy.errors import ClockExhausted, Problem, Refused, UnderstudyError
 from understudy.exchange import Answer, Command, Send, Sleep

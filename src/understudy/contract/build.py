@@ -11,8 +11,8 @@ from understudy.contract.callbacks import compile_callback
 from understudy.contract.catalogue import ENGINE_ERRORS
 from understudy.contract.closed import hold_to_format
 from understudy.contract.compiler import At, Compiler
+from understudy.contract.creates import Create, compile_create
 from understudy.contract.endings import Ending, compile_from
-from understudy.contract.expressions import Expression
 from understudy.contract.failures import compile_catalogue, compile_failures
 from understudy.contract.frames import Events, compile_events
 from understudy.contract.ids import compile_id
@@ -20,9 +20,7 @@ from understudy.contract.loader import Document, load
 from understudy.contract.model import (
     Assets,
     Contract,
-    Create,
     Filter,
-    Idempotency,
     JobType,
     Listing,
     ModelInfo,
@@ -34,7 +32,6 @@ from understudy.contract.model import (
     Result,
     Retention,
     Status,
-    Sync,
     Upload,
 )
 from understudy.contract.older import modernise
@@ -198,43 +195,18 @@ class _JobTypeBuilder(Compiler):
     # --- operations ---
 
     def _create(self, node: dict[str, Any], at: At) -> Create:
-        sync = None
-        if "sync" in node:
-            when = self.condition(node["sync"].get("when"), (*at, "sync", "when"))
-            sync = Sync(when, self.place(node["sync"].get("maxSeconds", []), (*at, "sync", "maxSeconds")))
-        places = {key: self.place_in(node, key, at) for key in ("model", "input", "count", "callbackUrl")}
-        further = [self.place(item, (*at, "claims", index)) for index, item in enumerate(node.get("claims", ()))]
-        idempotency = None
+        names = self._operations(node["operations"], (*at, "operations"))
         if "idempotency" in node:
-            inner, place = node["idempotency"], (*at, "idempotency")
-            self._error_name(inner["conflict"], (*place, "conflict"))
-            idempotency = Idempotency(self.place(inner["key"], (*place, "key")), inner["seconds"], inner["conflict"])
-            further.append(idempotency.key)
-        claimed = {
-            item.pointer[0]
-            for place in (*places.values(), *further, self._chosen_id)
-            for item in place
-            if isinstance(item, Expression) and _of_body(item) and item.pointer
-        }
-        operations = self._operations(node["operations"], (*at, "operations"))
-        return Create(
-            operations=operations,
-            model=places["model"],
-            input=places["input"],
-            told_by_json=self._in_json(operations) and all(map(_of_body, places["input"])),
-            number=places["count"],
-            callback_url=places["callbackUrl"],
-            claims=frozenset(claimed),
-            late=node.get("validates") == "late",
-            sync=sync,
-            idempotency=idempotency,
-            reply=self._view(node["reply"], (*at, "reply"), of_failures=sync is not None),
+            self._error_name(node["idempotency"]["conflict"], (*at, "idempotency", "conflict"))
+        return compile_create(
+            self,
+            node,
+            at,
+            names=names,
+            operations=self._openapi.operations,
+            chosen_id=self._chosen_id,
+            reply=self._view(node["reply"], (*at, "reply"), of_failures="sync" in node),
         )
-
-    def _in_json(self, names: Iterable[str]) -> bool:
-        """Say whether all that operations take is JSON."""
-        found = (self._openapi.operations[name].body for name in names if name in self._openapi.operations)
-        return all("json" in media_type for body in found if body is not None for media_type in body.media_types)
 
     def _status(self, node: dict[str, Any], at: At) -> Status:
         invisible = node.get("notYetVisible", {})
@@ -351,8 +323,3 @@ class _JobTypeBuilder(Compiler):
         names = {*self._node.get("errors", {}), *ENGINE_ERRORS}
         if name not in names:
             self.problem(at, f'there is no error "{name}"; {suggestion(name, names)}')
-
-
-def _of_body(item: Any) -> bool:
-    """Say whether what stands in a place is of the body of a request, or a literal."""
-    return not isinstance(item, Expression) or (item.root == "request" and item.path == ("body",))

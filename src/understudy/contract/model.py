@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from understudy.contract.catalogue import Catalogue
 from understudy.contract.conditions import Condition
+from understudy.contract.creates import Create
 from understudy.contract.endings import Ending
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.frames import Events
@@ -24,37 +25,6 @@ from understudy.contract.templates import Template, Text
 from understudy.contract.views import View, Words
 from understudy.lifecycle import Json, State
 from understudy.reach import host_of
-
-
-class Sync(NamedTuple):
-    """An operation that blocks until the job ends."""
-
-    when: Condition | None
-    max_seconds: Place
-
-
-class Idempotency(NamedTuple):
-    """A create with a key that was there before is answered as it was then."""
-
-    key: Place
-    seconds: float
-    conflict: str
-
-
-class Create(NamedTuple):
-    """Operations that make jobs; `told_by_json` where nothing but a body in JSON tells the input."""
-
-    operations: tuple[str, ...]
-    model: Place
-    input: Place
-    told_by_json: bool
-    number: Place
-    callback_url: Place
-    claims: frozenset[str]
-    late: bool
-    sync: Sync | None
-    idempotency: Idempotency | None
-    reply: View
 
 
 class Pace(NamedTuple):

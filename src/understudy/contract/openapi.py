@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from understudy.contract.creates import Create
 from understudy.contract.expressions import Expression
 from understudy.contract.loader import Document, follow, without_evidence
-from understudy.contract.model import Create, ModelInfo
+from understudy.contract.model import ModelInfo
 from understudy.contract.operations import Operation, Router, Security, path_names, server_url
 from understudy.contract.validation import FORM, MULTIPART, TEXT, BodyCheck, FormField, Outline, Parameter, SchemaCheck
 from understudy.errors import suggestion

@@ -11,8 +11,9 @@ from typing import Any
 from understudy.behaviour import Behaviour
 from understudy.contract.codecs import dump_json
 from understudy.contract.conditions import Condition
+from understudy.contract.creates import Create
 from understudy.contract.loader import pointer_to
-from understudy.contract.model import Contract, Create, JobType, Status
+from understudy.contract.model import Contract, JobType, Status
 from understudy.contract.reading import Path
 from understudy.contract.templates import Each, Either, Leaf, List, Object, Template
 from understudy.contract.validation import JSON

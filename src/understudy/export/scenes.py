@@ -13,8 +13,9 @@ from typing import NamedTuple
 from understudy.behaviour import Behaviour
 from understudy.callback import Delivery
 from understudy.clock import EPOCH_SECONDS, VirtualClock
+from understudy.contract.creates import Create
 from understudy.contract.expressions import Place
-from understudy.contract.model import Contract, Create, JobType
+from understudy.contract.model import Contract, JobType
 from understudy.contract.templates import merge
 from understudy.lifecycle import TERMINAL, Job, Json, State, Step
 from understudy.plan import Plan

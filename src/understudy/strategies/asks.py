@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from understudy.bodies import as_received
+from understudy.contract.creates import Create
 from understudy.contract.expressions import Expression, Place
 from understudy.contract.loader import follow
-from understudy.contract.model import Contract, Create
+from understudy.contract.model import Contract
 from understudy.contract.operations import Operation
 from understudy.contract.validation import BodyCheck, Violation
 from understudy.errors import UsageError, suggestion

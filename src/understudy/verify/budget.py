@@ -9,8 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from understudy.contract.creates import Create
 from understudy.contract.expressions import first_value
-from understudy.contract.model import Create, JobType
+from understudy.contract.model import JobType
 from understudy.errors import UsageError
 from understudy.exchange import Answer
 from understudy.ledger import cost_of

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from understudy.contract.creates import Create
 from understudy.contract.expressions import first_value
-from understudy.contract.model import Contract, Create
+from understudy.contract.model import Contract
 from understudy.contract.operations import Operation
 from understudy.lifecycle import Json
 from understudy.probes import request_to, sample, sample_body, sample_parameters
