@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from understudy import consistency
+from understudy import consistency, mentions
 from understudy.behaviour import Behaviour, load_behaviour
 from understudy.contract.build import load_contract, load_document
 from understudy.contract.closed import check_closed
@@ -166,9 +166,9 @@ def _holds(contract: Contract, behaviour: Behaviour | None, fake: dict[str, Docu
     report.models = len({model for job_type in contract.job_types.values() for model in job_type.models})
     consistency.check_contract(contract)
     for document in fake.values():
-        consistency.check_names(contract, contract.job_type, document, ())
+        mentions.check_names(contract, contract.job_type, document, ())
     if behaviour is not None:
-        consistency.check_secrets(contract, behaviour.secrets, fake[""].name)
+        mentions.check_secrets(contract, behaviour.secrets, fake[""].name)
     if contract.document.problems or any(document.problems for document in fake.values()):
         return False
     for job_type in contract.job_types.values():

@@ -6,64 +6,28 @@ kind of a value is that of the expression which stands for it in the template, n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Literal as OneOf
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from understudy.contract.codecs import CodecError, dump_json, parse_json
+from understudy.contract.codecs import dump_json, parse_json
 from understudy.contract.conditions import same
 from understudy.contract.expressions import Expression
 from understudy.contract.loader import pointer_parts
 from understudy.contract.reading import Path
 from understudy.contract.templates import Each, Either, JsonText, Leaf, List, Literal, Match, Object, Template, Text
+from understudy.kinds import Kind, alike, kind_of
 from understudy.lifecycle import Json
 
 At = tuple[str | int, ...]
-
-Kind = OneOf["id", "time", "duration", "link", "text", "number"]
 
 #: What is different: `word` is that of a state, `literal` what the contract has word by word, `value` the rest.
 What = OneOf[
     Kind, "word", "literal", "number", "type", "member", "items", "value", "status", "schema", "state", "unreadable"
 ]
 
-#: A recorded number that stands for a time must lead to one of these years, or its unit is not the contract's.
-FIRST_YEAR_SECONDS, LAST_YEAR_SECONDS = 946684800.0, 4102444800.0  # 2000 and 2100
-
 #: A shorter id is not looked for inside other texts.
 SHORTEST_ID_IN_TEXT = 6
-
-_BY_CODEC: dict[str, Kind] = {
-    **dict.fromkeys(("epoch", "epochMs", "iso", "isoSeconds"), "time"),
-    **dict.fromkeys(("seconds", "milliseconds"), "duration"),
-    "base64": "text",
-}
-_BY_NAME: dict[tuple[str, str], Kind] = {
-    ("job", "id"): "id",
-    ("job", "durationSeconds"): "duration",
-    **{("job", name): "time" for name in ("createdAt", "startedAt", "updatedAt", "endedAt")},
-    ("file", "uploadedAt"): "time",
-    ("delivery", "timestamp"): "time",
-    ("now", ""): "time",
-    ("job", "progress"): "number",
-    ("account", "balance"): "number",
-    **{(root, "url"): "link" for root in ("output", "file", "asset")},
-    ("delivery", "id"): "text",
-    ("signature", ""): "text",
-}
-
-
-def kind_of(expression: Expression) -> Kind | None:
-    """Return the kind of value that an expression stands for, or None for one that is compared as it is."""
-    for codec in expression.codecs:
-        if codec.name in _BY_CODEC:
-            return _BY_CODEC[codec.name]
-    if expression.path[:1] == ("outputs",):
-        return _BY_NAME.get(("output", expression.path[-1]))
-    root = "job" if expression.root == "jobs" else expression.root
-    return _BY_NAME.get((root, expression.path[-1] if expression.path else ""))
 
 
 class Difference(NamedTuple):
@@ -265,9 +229,7 @@ class Comparison:
         if kind == "id":
             self._id(recorded, actual, at)
             return
-        fits = {"time": _times, "duration": _durations, "link": _links, "text": _texts, "number": _numbers}[kind]
-        alike = (recorded is None, isinstance(recorded, str)) == (actual is None, isinstance(actual, str))
-        if not alike or not (recorded is None or fits(_read(expression, recorded), _read(expression, actual))):
+        if not alike(kind, expression, recorded, actual):
             text = f"a {kind}: recorded is {shown(recorded)}, the fake has {shown(actual)}"
             self.differ(at, text, kind, recorded)
 
@@ -309,49 +271,3 @@ def shown(value: Json) -> str:
     """Return a value as a message shows it."""
     text = dump_json(value)
     return text if len(text) <= 120 else f"{text[:119]}…"
-
-
-def _read(expression: Expression, value: Json) -> Json:
-    """Return what a value on the wire stands for; what cannot be read is NaN, which no kind takes."""
-    number = _seconds(value)  # a header, or a part of a text, holds a number as text
-    for form in (value,) if number is None else (value, number):
-        try:
-            return expression.decoded(form)
-        except (CodecError, OverflowError):
-            continue
-    return float("nan")
-
-
-def _seconds(value: Json) -> float | None:
-    """Return a number, or the number that a text is."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _times(recorded: Json, actual: Json) -> bool:
-    before, now = _seconds(recorded), _seconds(actual)
-    if before is None or now is None:
-        return recorded is None and actual is None  # such as an empty text for a time that has not come
-    return FIRST_YEAR_SECONDS <= before < LAST_YEAR_SECONDS
-
-
-def _durations(recorded: Json, actual: Json) -> bool:
-    return _numbers(recorded, actual) and (_seconds(recorded) or 0) >= 0
-
-
-def _numbers(recorded: Json, actual: Json) -> bool:
-    """Say whether both are numbers or a default for one: no two runs agree on a balance, or on how far a job is."""
-    return all(value is None or _seconds(value) is not None for value in (recorded, actual))
-
-
-def _links(recorded: Json, actual: Json) -> bool:
-    """Say whether two links lead to the same host."""
-    try:
-        return urlsplit(str(recorded))[:2] == urlsplit(str(actual))[:2]
-    except ValueError:
-        return False
-
-
-def _texts(recorded: Json, actual: Json) -> bool:
-    return isinstance(recorded, str | bytes) and isinstance(actual, str | bytes)
