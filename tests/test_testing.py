@@ -474,3 +474,17 @@ def test_the_scorecard_of_the_tutorial_is_that_of_its_app(project: pytest.Pytest
     done = run(project, blocks[at])
     shown = done.stdout.str().splitlines()
     assert [line for line in shown if line.startswith("FAILS")] == blocks[at + 1].splitlines()
+
+
+@pytest.mark.unmeasured
+def test_the_tutorial_ends_with_what_passes(project: pytest.Pytester) -> None:
+    """With its last step done the app keeps its key, and its own tests pass: no client asks a host that is not here."""
+    page = PAGE.with_name("tutorial.md")
+    blocks = fences(page)
+    app = next(block for block in blocks if "# --- the app ---" in block)
+    suite = next(block for block in blocks if "from test_pictures import" in block)
+    fetch, fixture = re.findall(r"^```py\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (old,) = (line for line in app.splitlines(keepends=True) if "resultUrls" in line)
+    project.makepyfile(test_pictures=f"import httpx\n{app.replace(old, fetch)}\n\n{fixture}")
+    assert run(project, suite).stdout.str().count("\nFAILS") == 3
+    project.runpytest_subprocess("-p", "no:cacheprovider", "test_pictures.py").assert_outcomes(passed=5)
