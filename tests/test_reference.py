@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -113,6 +116,66 @@ def test_every_failure_and_error_is_there(provider: str) -> None:
     names = [*job_type.failures, *(name for name in job_type.errors.rules if name not in ENGINE_ERRORS)]
 
     assert [name for name in names if f"`{name}`" not in row] == []
+
+
+@pytest.mark.parametrize("provider", sorted(path.name for path in (ROOT / "contracts").iterdir()))
+def test_every_error_that_a_contract_lacks_is_there(provider: str) -> None:
+    """The row of a provider ends with those of the engine's errors that no plan can name there."""
+    rules = understudy.Fake(provider).contract.job_type.errors.rules
+    row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| {provider} |"))
+
+    assert re.findall(r"`(\w+)`", row.split("|")[4]) == [name for name in ENGINE_ERRORS if name not in rules]
+
+
+# For each provider the model and the input of a create, and the operation where it is not the usual one.
+CREATES: dict[str, list[tuple[str, dict[str, str], str | None]]] = {
+    "fal": [("fal-ai/flux/schnell", {"prompt": "a lighthouse"}, None)],
+    "kie": [("nano-banana-pro", {"prompt": "a lighthouse"}, None)],
+    "oxen": [
+        ("google-nano-banana-pro", {"prompt": "a lighthouse"}, None),
+        ("google-nano-banana-pro", {"prompt": "a gull", "input_image": "https://shop.example/a.png"}, "editImage"),
+    ],
+    "replicate": [("black-forest-labs/flux-schnell", {"prompt": "a lighthouse"}, None)],
+    "shortapi": [("google/nano-banana-pro/text-to-image", {"prompt": "a lighthouse", "aspect_ratio": "1:1"}, None)],
+}
+
+
+def answered(provider: str, name: str) -> str | None:
+    """Return the row of an error that `next_job` names; None where the contract has none of it for a create."""
+    for model, given, operation in CREATES[provider]:
+        statuses, body = list[str](), ""
+        for errors in understudy.Fake(provider).contract.job_type.errors.transports:
+            fake = understudy.Fake(provider, errors=errors)
+            fake.next_job(error=name)
+            client = understudy.Client(provider, api_key="id:secret", http=fake.client(), clock=fake.clock)
+            with suppress(understudy.ClientError):
+                client.submit(given, model=model, operation=operation)
+            exchange = fake.journal.exchanges[0]
+            statuses.append(str(exchange.status))
+            body = (exchange.reply_body or b"").decode()
+        if "The contract has no rule" not in body:
+            shown = f"`{json.dumps(json.loads(body), ensure_ascii=False)}`" if body else "nothing"
+            at = f" at `{operation}`" if operation is not None else ""
+            return f"| `{name}`{at} | {' | '.join(statuses)} | {shown} |"
+    return None
+
+
+@pytest.mark.parametrize("provider", sorted(path.name for path in (ROOT / "contracts").iterdir()))
+def test_what_every_error_answers_is_there(provider: str) -> None:
+    """The page of a provider has what a create gets by each error; UNDERSTUDY_REFRESH=1 writes it."""
+    page = ROOT / "docs" / "providers" / f"{provider}.md"
+    errors = understudy.Fake(provider).contract.job_type.errors
+    heads = ["HTTP", *(f'HTTP with `errors="{transport}"`' for transport in errors.transports[1:])]
+    rows = [f"| `error` | {' | '.join(heads)} | answer |", "|---" * (len(heads) + 2) + "|"]
+    rows += [row for name in sorted(errors.rules) if (row := answered(provider, name)) is not None]
+    text = page.read_text(encoding="utf-8")
+    head, mark, rest = text.partition("## Errors by name\n")
+    said, table = re.split(r"(?=^\|)", rest, maxsplit=1, flags=re.MULTILINE)
+    after = re.sub(r"\A(\|.*\n)+", "", table)
+    due = "\n".join([*rows, after])
+    if os.environ.get("UNDERSTUDY_REFRESH") == "1":
+        page.write_text(f"{head}{mark}{said}{due}", encoding="utf-8")
+    assert (mark, page.read_text(encoding="utf-8")) == ("## Errors by name\n", f"{head}{mark}{said}{due}")
 
 
 def test_every_parameter_is_there() -> None:
