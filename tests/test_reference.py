@@ -9,6 +9,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -127,6 +128,17 @@ def test_every_error_that_a_contract_lacks_is_there(provider: str) -> None:
     assert re.findall(r"`(\w+)`", row.split("|")[4]) == [name for name in ENGINE_ERRORS if name not in rules]
 
 
+def held(page: Path, heading: str, rows: list[str]) -> None:
+    """See that the first table below a heading of a page has these rows; UNDERSTUDY_REFRESH=1 writes it."""
+    text = page.read_text(encoding="utf-8")
+    start = text.index("\n|", text.index(f"\n## {heading}\n")) + 1
+    end = text.index("\n\n", start)
+    if os.environ.get("UNDERSTUDY_REFRESH") == "1":
+        page.write_text(text[:start] + "\n".join(rows) + text[end:], encoding="utf-8")
+    else:
+        assert text[start:end].splitlines() == rows
+
+
 # For each provider the model and the input of a create, and the operation where it is not the usual one.
 CREATES: dict[str, list[tuple[str, dict[str, str], str | None]]] = {
     "fal": [("fal-ai/flux/schnell", {"prompt": "a lighthouse"}, None)],
@@ -163,19 +175,43 @@ def answered(provider: str, name: str) -> str | None:
 @pytest.mark.parametrize("provider", sorted(path.name for path in (ROOT / "contracts").iterdir()))
 def test_what_every_error_answers_is_there(provider: str) -> None:
     """The page of a provider has what a create gets by each error; UNDERSTUDY_REFRESH=1 writes it."""
-    page = ROOT / "docs" / "providers" / f"{provider}.md"
     errors = understudy.Fake(provider).contract.job_type.errors
     heads = ["HTTP", *(f'HTTP with `errors="{transport}"`' for transport in errors.transports[1:])]
     rows = [f"| `error` | {' | '.join(heads)} | answer |", "|---" * (len(heads) + 2) + "|"]
     rows += [row for name in sorted(errors.rules) if (row := answered(provider, name)) is not None]
-    text = page.read_text(encoding="utf-8")
-    head, mark, rest = text.partition("## Errors by name\n")
-    said, table = re.split(r"(?=^\|)", rest, maxsplit=1, flags=re.MULTILINE)
-    after = re.sub(r"\A(\|.*\n)+", "", table)
-    due = "\n".join([*rows, after])
-    if os.environ.get("UNDERSTUDY_REFRESH") == "1":
-        page.write_text(f"{head}{mark}{said}{due}", encoding="utf-8")
-    assert (mark, page.read_text(encoding="utf-8")) == ("## Errors by name\n", f"{head}{mark}{said}{due}")
+    held(ROOT / "docs" / "providers" / f"{provider}.md", "Errors by name", rows)
+
+
+def price(model: str, given: dict[str, Any]) -> str:
+    """Return what a task of Kie's costs."""
+    fake = understudy.Fake("kie")
+    understudy.Client("kie", api_key="key", http=fake.client(), clock=fake.clock).submit(given, model=model)
+    return f"{fake.ledger_of('key').spent:g}"
+
+
+def prices(model: str, schema: dict[str, Any]) -> str:
+    """Return what a task of a model costs, and what it costs with which input that is not the usual one."""
+    members = {name: member for name, member in schema["properties"].items() if "enum" in member}
+    usual = {name: member["default"] for name, member in members.items()}
+    usual |= {name: ["https://shop.example/a.png"] for name in schema["required"] if name.endswith("_urls")}
+    usual["prompt"] = "a lighthouse"
+    found = [price(model, usual)]
+    for name, member in members.items():
+        others = {value: price(model, {**usual, name: value}) for value in member["enum"]}
+        found += [f"{other} with `{name}` {value}" for value, other in others.items() if other != found[0]]
+    return ", ".join(found)
+
+
+def test_every_model_of_kie_is_there() -> None:
+    """The page on Kie has each model with its input and its prices; UNDERSTUDY_REFRESH=1 writes it."""
+    schemas = understudy.Fake("kie").contract.document.data["components"]["schemas"]
+    rows = ["| model | input | credits |", "|---|---|---|"]
+    for model, path in schemas["CreateTask"]["discriminator"]["mapping"].items():
+        schema = schemas[path.rpartition("/")[2]]["properties"]["input"]
+        schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        needed = [f"**`{name}`**" if name in schema["required"] else f"`{name}`" for name in schema["properties"]]
+        rows.append(f"| `{model}` | {', '.join(needed)} | {prices(model, schema)} |")
+    held(ROOT / "docs" / "providers" / "kie.md", "Models", rows)
 
 
 def test_every_parameter_is_there() -> None:
