@@ -243,11 +243,14 @@ def test_the_page_leads_to_a_provider_that_runs(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    checked = [sys.executable, "-m", "understudy", "check", "stickers"]
     with ExitStack() as stack:
         server = None
         for kind, block in BLOCKS:
             if kind == "yaml":
                 put(block, tmp_path)
+                told = subprocess.run(checked, capture_output=True, text=True, cwd=tmp_path, env=environment).stdout
+                assert "not YAML" not in told, f"{told}\nafter\n{block}"  # it would hide all else that does not fit yet
             elif kind == "py":
                 (tmp_path / "test_page.py").write_text(block, encoding="utf-8")
                 ran([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"])
