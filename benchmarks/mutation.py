@@ -34,8 +34,8 @@ GROUPS: dict[str, tuple[str, str]] = {
         "callback ordeal",
     ),
     "parts": (
-        "lifecycle plan ledger limits callback",
-        "lifecycle plan ledger limits callback keyring creates handlers stage behaviour provider scenarios fake",
+        "lifecycle plan ledger limits callback asked",
+        "lifecycle plan ledger limits callback asked keyring creates handlers stage behaviour provider scenarios fake",
     ),
 }
 

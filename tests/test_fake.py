@@ -142,6 +142,15 @@ def test_a_state_may_be_named_by_a_text(plan: dict[str, Any]) -> None:
     assert job.outputs
 
 
+def test_a_step_may_have_a_word_of_the_provider() -> None:
+    """Not only the first of its state."""
+    fake = Fake("kie")
+    fake.next_job(timeline=[Step(State.QUEUED, "queuing")])
+    create(fake)
+    (job,) = fake.jobs.values()
+    assert (job.state, job.status) == (State.QUEUED, "queuing")
+
+
 def test_money_is_a_number() -> None:
     """Anything else is refused at once, and not by the first create."""
     with pytest.raises(UsageError, match="\"balance\" has to be a number from 0, and not 'much'"):
