@@ -45,6 +45,14 @@ def test_whoever_looks_finds_what_was_sent(fake: Fake, more: dict[str, Any]) -> 
     assert (play.job.request, play.job.input, play.sent) == (body, inner, None)
 
 
+def test_an_input_of_its_own_keeps_what_is_called_like_something_beside_it(tmp_path: Path) -> None:
+    """Only where the whole body is the input, what another key claims is no part of it."""
+    create = create_with(input="$request.body#/input", claims=["$request.body#/tag"])
+    fake = Fake("small", paths=[small(tmp_path, create=create)])
+    play = made(fake, json={"prompt": "-", "input": {"prompt": "a lighthouse", "tag": "mine"}, "tag": "one"})
+    assert play.job.input == {"prompt": "a lighthouse", "tag": "mine"}
+
+
 def test_jobs_share_short_texts(fake: Fake) -> None:
     """One that many have is held once."""
     one, two = (made(fake, json={"prompt": "a lighthouse"}).job.input for _ in range(2))
