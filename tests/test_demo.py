@@ -113,3 +113,16 @@ x-jobs:
 
     with pytest.raises(UsageError, match="plain has no example request"):
         demo.run(tmp_path / "out", providers=[str(folder)])
+
+
+@pytest.mark.parametrize("taken", [".", "shortapi.png"])
+def test_what_cannot_be_written_is_named(taken: str, tmp_path: Path) -> None:
+    """Where the folder cannot be made, or the picture in it not be written, that is said in one line."""
+    place = tmp_path / "out" / taken
+    if taken == ".":
+        place.write_text("no folder", encoding="utf-8")
+    else:
+        place.mkdir(parents=True)
+
+    with pytest.raises(UsageError, match=rf"^{re.escape(str(place))} cannot be written: .*; choose another --folder$"):
+        demo.run(tmp_path / "out", providers=["shortapi"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +23,10 @@ from understudy.errors import (
     Problem,
     ProviderError,
     Refused,
+    UsageError,
     nearest,
     suggestion,
+    writing,
 )
 from understudy.lifecycle import Job, State
 
@@ -88,6 +92,17 @@ def test_a_suggestion_is_the_nearest_name_or_all():
     assert suggestion("codes", ["nodes", "code"]) == 'did you mean "code"?'  # a slip before a likeness
     assert suggestion("zzz", ["b", "a"]) == "there is: a, b"
     assert suggestion("zzz", []) == "there is none"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_cannot_be_written_is_named_with_the_option(named: bool, tmp_path: Path):
+    """The file is named, or where the system names none what was asked for, with why and by which option."""
+    place = tmp_path / "out"
+    full = OSError(errno.ENOSPC, "No space left on device", *([f"{place}/file"] if named else []))
+    with pytest.raises(UsageError) as caught, writing(place, "--out"):
+        raise full
+    where = place / "file" if named else place
+    assert str(caught.value) == f"{where} cannot be written: No space left on device; choose another --out"
 
 
 @given(st.lists(st.builds(Problem, words, st.integers(1, 99), words)))

@@ -411,7 +411,7 @@ def test_the_command_needs_something_to_record(tmp_path: Path, capsys: Any):
         (["--out", out, "--har", str(wrong)], "is no HAR 1.2: KeyError"),
         (["--out", out, "--har", missing], "cannot be read"),
         (["--out", out, "--har", str(file), "--callback", missing], "cannot be read"),
-        (["--out", str(file), "--har", str(file)], "cannot be written to"),
+        (["--out", str(file), "--har", str(file)], "cannot be written: File exists; choose another --out"),
     ):
         assert main(["record", "kie", *arguments]) == 2
         assert text in capsys.readouterr().err

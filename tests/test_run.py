@@ -273,7 +273,7 @@ def test_a_signal_that_cannot_be_passed_on() -> None:
         (["--provider", "kei", "--", "true"], 'there is no provider "kei"; did you mean "kie"?'),
         (
             ["--report", "/no/such/folder/file", "--", "true"],
-            "the report cannot be written to /no/such/folder/file: No",
+            "/no/such/folder/file cannot be written: No such file or directory; choose another --report",
         ),
         (["--speed", "0", "--", "true"], "the speed has to be above 0"),
     ],

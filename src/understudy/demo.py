@@ -11,7 +11,7 @@ from typing import Any
 from understudy.client import Client
 from understudy.contract.creates import Create
 from understudy.contract.expressions import Expression, first_value
-from understudy.errors import UsageError
+from understudy.errors import UsageError, writing
 from understudy.fake import Fake
 from understudy.folders import provider_names
 from understudy.journal import Exchange, described, short
@@ -32,8 +32,12 @@ def run(folder: Path, *, providers: list[str] | None = None) -> int:
 
     Returns:
         0.
+
+    Raises:
+        UsageError: There is no such provider, or it has no example, or the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder, "--folder"):
+        folder.mkdir(parents=True, exist_ok=True)
     print("Understudy plays each provider in this process, on a virtual clock. Nothing leaves this machine.")
     for name in providers or provider_names():
         with ExitStack() as stack:
@@ -125,7 +129,8 @@ class _Story:
         self._told = len(self._fake.journal)
         suffix = (output.url or "").rpartition(".")[2]
         path = self._folder / f"{self._fake.contract.name}.{suffix}"
-        path.write_bytes(content)
+        with writing(path, "--folder"):
+            path.write_bytes(content)
         self._line(None, "result", f"{path} ({len(content):,} bytes)")
         self._line(None, "", f"fetched from {output.url}")
 

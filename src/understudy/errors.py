@@ -20,11 +20,14 @@ ClockExhausted              (a BaseException) code under test waits for what can
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from understudy.lifecycle import Job
 
 
@@ -95,6 +98,20 @@ class ContractInvalid(UnderstudyError):
 
 class UsageError(UnderstudyError):
     """A name, an argument or an address that cannot be: the fault of whoever wrote the call."""
+
+
+@contextmanager
+def writing(place: Path, option: str) -> Iterator[None]:
+    """Say of files that cannot be written where they were to go, and by which option that was asked for.
+
+    Raises:
+        UsageError: They cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or place  # on a full disk no file is named
+        raise UsageError(f"{where} cannot be written: {error.strerror}; choose another {option}") from None
 
 
 class SignatureInvalid(UnderstudyError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import keyword
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
-from understudy.errors import UsageError
+from understudy.errors import UsageError, writing
 from understudy.folders import bundled_root, document_of
 
 _LONGEST = 40  # a name is a part of host names, too, and those have bounds
@@ -35,21 +36,18 @@ def write_provider(name: str, folder: Path) -> list[Path]:
     for target in targets.values():
         if target.exists() or target.is_symlink():
             raise UsageError(f"{target} is there already, and is left as it is: choose another name or --folder")
-    written, made = [], []
-    try:
+    written = []
+    with writing(folder, "--folder"), ExitStack() as undo:
         for target in targets.values():
             target.mkdir(parents=True)
-            made.append(target)
+            undo.callback(shutil.rmtree, target, ignore_errors=True)
         for part, target in targets.items():
             for source in sorted((_TEMPLATE / part).rglob("*.yaml")):
                 path = target / source.relative_to(_TEMPLATE / part)
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(source.read_text(encoding="utf-8").replace(_PLACEHOLDER, name), encoding="utf-8")
                 written.append(path)
-    except OSError as error:
-        for target in made:
-            shutil.rmtree(target, ignore_errors=True)
-        raise UsageError(f"{error.filename} cannot be written: {error.strerror}; choose another --folder") from None
+        undo.pop_all()
     return written
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from understudy.environment import merged
-from understudy.errors import UsageError
+from understudy.errors import UsageError, writing
 from understudy.isolation import Room
 from understudy.proxy import Proxy, proxied
 from understudy.report import Report
@@ -66,10 +66,8 @@ def run(
 
 
 def _write(file: Path, text: str) -> None:
-    try:
+    with writing(file, "--report"):
         file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the report cannot be written to {file}: {error.strerror}") from None
 
 
 def _isolated(command: Sequence[str], environment: Mapping[str, str], server: LiveServer, proxy: Proxy) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from understudy.behaviour import Behaviour
 from understudy.contract.model import Contract
-from understudy.errors import UsageError
+from understudy.errors import writing
 from understudy.export.arazzo import as_arazzo
 from understudy.export.mermaid import as_mermaid
 from understudy.export.openapi import as_openapi
@@ -49,8 +49,6 @@ def run(provider: str, *, format: str, out: Path | None = None) -> int:
     if out is None:
         sys.stdout.write(text)
         return 0
-    try:
+    with writing(out, "--out"):
         out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}; name a file in a folder that there is") from None
     return 0

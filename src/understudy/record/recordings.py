@@ -16,7 +16,7 @@ from understudy.contract.codecs import dump_json
 from understudy.contract.loader import Document, index_of, pointer_to
 from understudy.contract.model import Contract
 from understudy.contract.operations import key_in
-from understudy.errors import Problem, UsageError
+from understudy.errors import Problem, writing
 from understudy.lifecycle import Json
 from understudy.playback import play
 from understudy.probes import decoded, fits, rules_of, views_of
@@ -283,7 +283,7 @@ def write(recordings: Sequence[Recording], folder: Path, redactor: Redactor) -> 
         UsageError: The folder cannot be written to.
     """
     paths = []
-    try:
+    with writing(folder, "--out"):
         folder.mkdir(parents=True, exist_ok=True)
         for recording in recordings:
             text = recording.text
@@ -294,8 +294,6 @@ def write(recordings: Sequence[Recording], folder: Path, redactor: Redactor) -> 
                 path = folder / f"{recording.name}-{number}.yaml"
             path.write_text(text, encoding="utf-8")
             paths.append(path)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written to: {error.strerror}") from None
     return paths
 
 

@@ -12,7 +12,7 @@ from understudy.behaviour import Behaviour
 from understudy.clock import Clock
 from understudy.contract.model import Contract
 from understudy.environment import merged
-from understudy.errors import UsageError
+from understudy.errors import UsageError, writing
 from understudy.folders import find_provider
 from understudy.library import load_provider
 from understudy.reach import host_of
@@ -116,7 +116,5 @@ def _tell(
     if patch is None:
         sys.stdout.write(text)
     elif text:
-        try:
+        with writing(patch, "--patch"):
             patch.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{patch} cannot be written: {error.strerror}") from None
