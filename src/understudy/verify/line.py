@@ -63,6 +63,21 @@ class Line(Client):
         """The host of the base URL."""
         return self._host
 
+    def reach(self) -> None:
+        """See that somebody is there; what they say to a request for nothing in particular is no matter.
+
+        Raises:
+            UsageError: Nobody is.
+        """
+        try:
+            self._asked(Send("HEAD", self._base_url, (), b"", REQUEST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS))
+        except NoAnswer as error:
+            if not error.sent:
+                raise UsageError(
+                    f"nobody can be reached at {self._base_url}: {error}\n"
+                    "  Look at --base-url, and whether the provider is up."
+                ) from None
+
     def asks(self, operation: Operation) -> bool:
         """Say whether an operation is one of those that are asked."""
         return host_of(operation.server) == host_of(self.server)

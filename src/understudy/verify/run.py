@@ -61,7 +61,8 @@ def run(
         The exit code: 0 when nothing of that grade was found, 1 when something was.
 
     Raises:
-        UsageError: There is no such provider, check or variable, or the budget is no amount of money.
+        UsageError: There is no such provider, check or variable, the budget is no amount of money, or nobody is at the
+            base URL.
         ContractInvalid: The contract cannot be used.
     """
     contract, behaviour = load_provider(find_provider(provider))
@@ -80,6 +81,7 @@ def run(
         Line(contract, base_url=base_url, api_key=key, clock=time) as line,
         _callbacks(line, callback_url, callback_port) as callbacks,
     ):
+        line.reach()
         suite = Suite(
             contract,
             behaviour,
