@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from understudy.lifecycle import Job
 
 
+# How much alike two words have to be that one is taken for the other; at a half "nope" is taken for "oxen".
+_NEAR = 0.6
+
+
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name most like `name`, or None when nothing is like it."""
     text, options = str(name), [str(option) for option in valid]
@@ -40,7 +44,7 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
     begun = [option for option in options if len(text) > 3 and option.lower().startswith(text.lower())]
     if begun:
         return min(begun, key=len)
-    found = difflib.get_close_matches(text, options, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(text, options, n=1, cutoff=_NEAR)
     return found[0] if found else None
 
 
