@@ -72,6 +72,40 @@ def test_an_unknown_provider_is_answered_with_the_nearest(workplace: Path) -> No
         find_provider("shortappi")
 
 
+def test_where_an_unknown_provider_was_looked_for_is_told(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second line of the error has each place that was looked into, and how a folder is named."""
+    monkeypatch.chdir(small(workplace / "mine"))
+    below = workplace / "mine" / "contracts"
+    last = "; the path of a folder is taken, too: ./renders"
+    for paths, places in (([], f"{below}"), ([workplace], f"{workplace / 'contracts'}, and {below}")):
+        with pytest.raises(UsageError) as caught:
+            find_provider("renders", paths)
+        assert str(caught.value).splitlines()[1] == f"  Looked in {places}, and the package{last}"
+    monkeypatch.chdir(bundled_root())
+    with pytest.raises(UsageError, match=f"  Looked in the package{last}$"):
+        find_provider("renders")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mine/contracts/smal", 'it is no folder; did you mean "small"?'),
+        ("./contracts", "the folder has no openapi.yaml; there is: small"),
+        ("./contracts/small/openapi.yaml", "it is no folder; there is none"),
+        ("no/where", "it is no folder; there is none"),
+    ],
+)
+def test_a_path_that_leads_to_no_contract(
+    name: str, reason: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said whether there is no folder or no document in it, and which contracts are beside or below it."""
+    small(workplace / "mine")
+    small(workplace)
+    with pytest.raises(UsageError) as caught:
+        find_provider(name)
+    assert str(caught.value) == f'there is no provider "{name}": {reason}'
+
+
 def test_a_path_leads_to_a_folder(workplace: Path) -> None:
     """A path to a contract's folder is as good as a name, and its fake is where the format says."""
     root = small(workplace / "mine")

@@ -57,11 +57,11 @@ def roots(paths: Paths = ()) -> Iterator[Path]:
 
 def provider_names(paths: Paths = ()) -> list[str]:
     """Return the names of all providers that are found, in alphabetical order."""
-    return sorted({folder.name for root in roots(paths) for folder in _contracts_in(root)})
+    return sorted({folder.name for root in roots(paths) for folder in _contracts_in(root / "contracts")})
 
 
-def _contracts_in(root: Path) -> Iterator[Path]:
-    for folder in sorted((root / "contracts").glob("*")):
+def _contracts_in(place: Path) -> Iterator[Path]:
+    for folder in sorted(place.glob("*")):
         if document_of(folder) is not None:
             yield folder
 
@@ -90,14 +90,27 @@ def find_provider(name: str, paths: Paths = ()) -> Folders:
         UsageError: There is none of that name.
     """
     given = Path(name)
-    if name != given.name and given.is_dir():  # `./acme` is a path, `acme` a name
+    if name != given.name:  # `./acme` is a path, `acme` a name
+        if document_of(given) is None:
+            raise _no_contract(name, given)
         folder = given.resolve()
         return Folders(folder, folder.parent.parent / "fakes" / folder.name)
     for root in roots(paths):
-        for folder in _contracts_in(root):
+        for folder in _contracts_in(root / "contracts"):
             if folder.name == name:
                 return Folders(folder, root / "fakes" / name)
-    raise UsageError(f'there is no provider "{name}"; {suggestion(name, provider_names(paths))}')
+    places = [f"{root / 'contracts'}, and " for root in roots(paths) if root != bundled_root()]
+    raise UsageError(
+        f'there is no provider "{name}"; {suggestion(name, provider_names(paths))}\n'
+        f"  Looked in {''.join(places)}the package; the path of a folder is taken, too: ./{name}"
+    )
+
+
+def _no_contract(name: str, given: Path) -> UsageError:
+    """Return why a path leads to no contract, with those that are below it, or beside it."""
+    place, reason = (given, "the folder has no openapi.yaml") if given.is_dir() else (given.parent, "it is no folder")
+    near = [folder.name for folder in _contracts_in(place)]
+    return UsageError(f'there is no provider "{name}": {reason}; {suggestion(given.name, near)}')
 
 
 def stamp(folders: Folders) -> tuple[tuple[str, int], ...]:
