@@ -381,10 +381,33 @@ def test_what_does_not_exist_is_told(repository: Path, capsys: pytest.CaptureFix
     for arguments, text in (
         (["acmee", "acme"], 'there is no provider "acmee"; did you mean "acme"?'),
         (["HEAD~1:contracts/none", "acme"], 'there is no "contracts/none" in the revision "HEAD~1"'),
-        (["HEAD~9:contracts/acme", "acme"], 'there is no "contracts/acme" in the revision "HEAD~9"'),
+        (
+            ["HEAD~9:contracts/acme", "acme"],
+            'There is no git revision "HEAD~9": `git log --all` has those that there are',
+        ),
+        (["HEAD~9", "acme"], 'there is no provider "HEAD~9"; there is: acme, '),
+        (["HEAD~9", "acme"], '\n  There is no git revision "HEAD~9": `git log --all` has those that there are\n'),
     ):
         assert main(["diff", *arguments]) == 2
         assert text in capsys.readouterr().err
+
+
+def test_a_shallow_clone_lacks_revisions(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a clone is shallow it is said how to get what it lacks; where there is no repository, that is said."""
+    git(repository, "clone", "-q", "--depth", "1", repository.as_uri(), "shallow")
+    (repository / "bare/contracts").mkdir(parents=True)
+    shutil.copytree(repository / "contracts/acme", repository / "bare/contracts/acme")
+    for folder, reason in (
+        ("shallow", "this clone is shallow, and `git fetch --unshallow` gets the rest of its history"),
+        ("bare", "this is no git repository"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GIT_CEILING_DIRECTORIES", str(repository))
+            patch.chdir(repository / folder)
+            assert main(["diff", "HEAD~1", "contracts/acme"]) == 2
+            assert capsys.readouterr().err.endswith(f'\n  There is no git revision "HEAD~1": {reason}\n')
+            assert main(["diff", "HEAD~1:contracts/acme", "contracts/acme"]) == 2
+            assert capsys.readouterr().err == f'There is no git revision "HEAD~1": {reason}\n'
 
 
 def test_without_git_a_revision_cannot_be_read(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,12 @@ from understudy.folders import find_provider
 #: How long git may take, in seconds.
 GIT_SECONDS = 60
 
+# By what git says to whether a repository is shallow; where there is none it says nothing.
+_WHY_NOT = {
+    "true": "this clone is shallow, and `git fetch --unshallow` gets the rest of its history",
+    "false": "`git log --all` has those that there are",
+}
+
 
 @contextmanager
 def contract_at(name: str, other: str) -> Iterator[Contract]:
@@ -42,7 +48,11 @@ def contract_at(name: str, other: str) -> Iterator[Contract]:
         with _checked_out(name, _folder_of(other)) as folder:
             yield load_contract(folder)
     else:
-        yield load_contract(find_provider(name).contract)
+        try:
+            folders = find_provider(name)
+        except UsageError as error:
+            raise UsageError(f"{error}\n  {_no_revision(name)}") from None
+        yield load_contract(folders.contract)
 
 
 def _folder_of(other: str) -> Path:
@@ -62,9 +72,17 @@ def _is_revision(name: str) -> bool:
     return not name.startswith("-") and _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode == 0
 
 
+def _no_revision(name: str) -> str:
+    """Return that there is no such revision, and why that may be."""
+    shallow = _git("rev-parse", "--is-shallow-repository").stdout.decode().strip()
+    return f'There is no git revision "{name}": {_WHY_NOT.get(shallow, "this is no git repository")}'
+
+
 @contextmanager
 def _checked_out(revision: str, path: Path) -> Iterator[Path]:
     """Write a folder of a revision to a place of its own."""
+    if not _is_revision(revision):
+        raise UsageError(_no_revision(revision))
     top = Path(_git("rev-parse", "--show-toplevel").stdout.decode().strip())
     inside = path.resolve().relative_to(top) if path.resolve().is_relative_to(top) else path
     folder = inside.parent if inside.suffix in (".yaml", ".yml", ".json") else inside
