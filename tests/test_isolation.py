@@ -130,6 +130,22 @@ def test_nothing_leads_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     ], errors
 
 
+REFUSED = """
+import urllib.request
+try: urllib.request.urlopen("http://example.com/")
+except urllib.error.HTTPError as error: print(error.reason, error.read().decode(), sep="\\n")
+"""
+
+
+def test_what_is_refused_is_told_with_what_would_help(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The program and the report are told that another host can be allowed only where there is no isolation."""
+    isolated(["--", sys.executable, "-c", REFUSED], tmp_path)
+    output, errors = capfd.readouterr()
+    assert output.startswith("example.com is refused: --allow example.com in place of --isolated\n"), errors
+    assert "do: if it is to be reached, say --allow example.com in place of --isolated\n" in output
+    assert "refused   example.com: --allow example.com in place of --isolated lets it through\n" in errors
+
+
 # --- what stays as it is --------------------------------------------------------------------------------------------
 
 HERE = """
@@ -241,7 +257,7 @@ def test_another_system(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def test_nothing_can_be_allowed(capsys: pytest.CaptureFixture[str]) -> None:
     """A host that is to be reached and a network out of which nothing leads do not go together."""
     assert main(["run", "--isolated", "--allow", "example.com", "--", "true"]) == 2
-    assert "nothing leads out of --isolated: leave it out, or --allow example.com" in capsys.readouterr().err
+    assert "nothing leads out of --isolated: say --allow example.com in place of it" in capsys.readouterr().err
 
 
 # --- what ends too early --------------------------------------------------------------------------------------------

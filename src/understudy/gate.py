@@ -110,6 +110,21 @@ async def refuse(client: socket.socket, status: int, reason: str, text: str = ""
                 pass
 
 
+async def refuse_host(client: socket.socket, host: str, option: str) -> None:
+    """Answer that a host cannot be reached through the proxy, why, and how it could be.
+
+    Raises:
+        OSError: The client has left.
+    """
+    text = (
+        f"{host} is refused\n"
+        f"  where: the proxy, behind which nothing leaves this machine\n"
+        f"  expected: a host of a provider that is played, or one that was allowed; got: {host}\n"
+        f"  do: if it is to be reached, say {option}"
+    )
+    await refuse(client, 403, f"{host} is refused: {option}", text)
+
+
 async def established(client: socket.socket) -> None:
     """Tell a client that its tunnel stands."""
     await asyncio.get_running_loop().sock_sendall(client, b"HTTP/1.1 200 Connection established\r\n\r\n")

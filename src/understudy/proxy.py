@@ -29,7 +29,7 @@ from understudy.connection import Connection
 from understudy.directory import HOST_HEADER, Addresses
 from understudy.environment import variables
 from understudy.errors import UsageError
-from understudy.gate import HEAD_SECONDS, Asked, asked, carry, established, let_through, refuse
+from understudy.gate import HEAD_SECONDS, Asked, asked, carry, established, let_through, refuse, refuse_host
 from understudy.listen import Server, listen
 from understudy.logbook import Logbook
 from understudy.reach import is_loopback
@@ -196,6 +196,10 @@ class Proxy:
     def go_down(self, until: float) -> None:
         """Do nothing: others are behind this proxy too, and a provider that is down resets whoever comes."""
 
+    def option_for(self, host: str) -> str:
+        """Return how a host that is refused could be reached; nothing leads out of a room."""
+        return f"--allow {host}" if self._room is None else f"--allow {host} in place of --isolated"
+
     # --- connections ---
 
     def _listen(self, listener: socket.socket, ask: Asked | None = None) -> None:
@@ -234,7 +238,7 @@ class Proxy:
                 await let_through(client, ask)
             else:
                 _count(self.refused, ask.host)
-                await refuse(client, 403, f"{ask.host} is refused: --allow {ask.host}", _refusal(ask.host))
+                await refuse_host(client, ask.host, self.option_for(ask.host))
         except (OSError, TimeoutError):  # the client has left, or says nothing
             pass
         finally:
@@ -320,16 +324,6 @@ class _Line(Connection):
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         if self._early:
             self.data_received(self._early)
-
-
-def _refusal(host: str) -> str:
-    """Say why a host cannot be reached through the proxy, and how it can."""
-    return (
-        f"{host} is refused\n"
-        f"  where: the proxy, behind which nothing leaves this machine\n"
-        f"  expected: a host of a provider that is played, or one that was allowed; got: {host}\n"
-        f"  do: if it is to be reached, say --allow {host}"
-    )
 
 
 def _count(hosts: Counter[str], host: str) -> None:

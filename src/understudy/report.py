@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -182,7 +182,7 @@ class Report:
             "breaches": [{**asdict(breach), "times": times} for breach, times in self._all_breaches().items()],
         }
 
-    def text(self, refused: Counter[str], distrusted: Counter[str]) -> str:
+    def text(self, refused: Counter[str], distrusted: Counter[str], option_for: Callable[[str], str]) -> str:
         """Return the same for people; equal exchanges in a row are one line."""
         met, breaches = tuple(self._met), self._all_breaches()
         began = met[0].at if met else 0.0
@@ -198,7 +198,7 @@ class Report:
             dollars = "" if money["usd"] in (None, money["spent"]) else f", ${money['usd']:.2f}"
             lines.append(f"  money     {money['provider']}: {money['spent']:g} {money['unit']}{dollars}")
         lines += [
-            f"  refused   {host}{_times(times)}: --allow {host} lets it through" for host, times in refused.items()
+            f"  refused   {host}{_times(times)}: {option_for(host)} lets it through" for host, times in refused.items()
         ]
         lines += [
             f"  distrust  {host}{_times(times)}: a client broke TLS off; it may not read SSL_CERT_FILE and the like"

@@ -51,7 +51,9 @@ def run(
         UsageError: The command cannot be run, or the file not be written; or as `serve` and `proxied` raise it.
     """
     if isolated and allow:
-        raise UsageError(f"nothing leads out of --isolated: leave it out, or --allow {allow[0]}")
+        raise UsageError(
+            f"nothing leads out of --isolated: say --allow {allow[0]} in place of it, or leave --allow out"
+        )
     with serve(*providers, scenario=scenario, speed=speed) as server:
         report = Report(server.roster)
         with proxied(server, allow=allow, told=report.note) as proxy:
@@ -59,7 +61,7 @@ def run(
                 _write(file, "")  # rather now than after all has been done
             environment = merged(proxy.environment, os.environ)
             status = _isolated(command, environment, server, proxy) if isolated else executed(command, environment)
-        sys.stderr.write(f"{report.text(proxy.refused, proxy.distrusted)}\n")
+        sys.stderr.write(f"{report.text(proxy.refused, proxy.distrusted, proxy.option_for)}\n")
         if file is not None:
             _write(file, json.dumps(report.data(proxy.refused, proxy.distrusted, status), indent=2) + "\n")
     return status
