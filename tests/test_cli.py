@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -15,7 +17,9 @@ import pytest
 
 from tests.live import connected, key, links_when_done, make, served
 from understudy.cli import main
+from understudy.errors import UsageError
 from understudy.folders import bundled_root
+from understudy.proxy import proxied
 from understudy.server import serve
 
 
@@ -97,7 +101,41 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["serve", "kie", "--port", port]) == 2
         assert f"cannot listen on port {port} of 127.0.0.1: another program" in capsys.readouterr().err
         assert main(["serve", "kie", "--port", "0", "--asset-port", port]) == 2
-        assert "Choose another asset_port" in capsys.readouterr().err
+        assert "Choose another asset port; 0 is any that is free" in capsys.readouterr().err
+        advice = r"another port \(a `serve --proxy` has it on --port \+ 2\); 0 is any"
+        with pytest.raises(UsageError, match=advice), proxied(server, port=int(port)):
+            pass
+
+
+def test_a_port_that_is_not_for_everybody(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the system keeps a port for others, another port is advised."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("understudy.listen.socket.create_server", refuse)
+    assert main(["serve", "kie", "--port", "80"]) == 2
+    told = capsys.readouterr().err
+    assert "cannot listen on port 80 of 127.0.0.1: [Errno 13] Permission denied.\n  Choose another port; 0 is" in told
+
+
+def test_ports_that_are_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where two ports are to be one it is not said that another program must have it."""
+    with socket.create_server(("127.0.0.1", 0)) as spare:
+        free = str(spare.getsockname()[1])
+    assert main(["serve", "kie", "--port", free, "--asset-port", free]) == 2
+    told = capsys.readouterr().err
+    assert f"cannot listen on port {free} of 127.0.0.1: another program listens there, or this one does.\n" in told
+    assert "Choose another asset port" in told
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "256.256.256.256"])
+def test_a_host_that_is_not_this_machine(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the host is wrong, another host is advised, and not another port."""
+    assert main(["serve", "kie", "--port", "0", "--host", host]) == 2
+    told = capsys.readouterr().err
+    assert f"cannot listen on port 0 of {host}: " in told
+    assert told.endswith("\n  Choose another host: an address of this machine, such as 127.0.0.1.\n")
 
 
 def test_a_broken_contract(tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_ports_that_are_taken() -> None:
             serve("kie", port=port)
         with socket.create_server(("127.0.0.1", 0)) as spare:
             free = spare.getsockname()[1]
-        with pytest.raises(UsageError, match="another asset_port"):
+        with pytest.raises(UsageError, match="another asset port"):
             serve("kie", port=free, asset_port=port)
         with socket.create_server(("127.0.0.1", free)):
             pass

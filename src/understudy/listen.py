@@ -22,6 +22,9 @@ _LOOK_SECONDS = 0.005
 # Connections that wait to be accepted; as uvicorn has it.
 _BACKLOG = 2048
 
+# What is to be chosen where it is not the port that is wrong.
+_HOST = "host: an address of this machine, such as 127.0.0.1"
+
 
 class Server(uvicorn.Server):
     """uvicorn's server, but one that stops at once: uvicorn's own looks ten times a second whether it should.
@@ -91,7 +94,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         option: What the port is called where it was asked for.
 
     Raises:
-        UsageError: There is no such address, or another program has it.
+        UsageError: There is no such address, or it is taken.
     """
     if not 0 <= port <= 65535:
         raise UsageError(f"{option} is {port}, and has to be from 0 to 65535")
@@ -99,10 +102,11 @@ def listen(host: str, port: int, option: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = "another program listens there" if error.errno == errno.EADDRINUSE else str(error)
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there, or this one does" if taken else str(error)
+        choice = f"{option}; 0 is any that is free" if taken or error.errno == errno.EACCES else _HOST
         raise UsageError(
-            f"cannot listen on port {port} of {host or 'this machine'}: {reason}.\n"
-            f"  Choose another {option}; 0 is any that is free."
+            f"cannot listen on port {port} of {host or 'this machine'}: {reason}.\n  Choose another {choice}."
         ) from None
 
 

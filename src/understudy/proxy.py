@@ -89,7 +89,7 @@ def proxied(
     with TemporaryDirectory(prefix="understudy-") as folder:
         bundle = Path(folder, "authorities.pem")
         bundle.write_bytes(made.bundle)
-        listener = listen("127.0.0.1", port, "proxy_port")
+        listener = listen("127.0.0.1", port, "port (a `serve --proxy` has it on --port + 2)")
         proxy = Proxy(listener, hosts, frozenset(map(str.lower, allow)), made.tls, bundle)
 
         async def opened(log: Logbook) -> None:

@@ -200,7 +200,7 @@ class LiveServer:
         self.roster = roster
         sockets = [listen(host, port, "port")]
         try:
-            sockets.append(listen(host, asset_port, "asset_port"))
+            sockets.append(listen(host, asset_port, "asset port"))
         except UsageError:
             sockets[0].close()
             raise
