@@ -85,6 +85,9 @@ def test_the_behaviour_file_says_it_all(contract: Contract, tmp_path: Path) -> N
         ("balance: much", '1: "balance" must be number, not "much"'),
         ("\nrefusedTokens: '('", '2: "(" is no regular expression: missing )'),
         ("pictures:\n  text: $jobb.input", '2: there is no root "$jobb"; did you mean "job"?'),
+        ("pictures:\n  format: bmp", '2: "format" cannot be "bmp"; there is: jpeg, jpg, png, webp'),
+        ("pictures:\n  format: [$job.input#/format, jpge]", '2: "format" cannot be "jpge"; did you mean "jpeg"?'),
+        ("pictures:\n  format: $job.input#/format|default(7)", '2: "format" cannot be 7; there is: jpeg, jpg, png'),
         ("timeline: []", "1: "),
         ("timeline:\n- {status: workin}", '2: no state has the word "workin"; did you mean "working"?'),
         ("timeline:\n- {state: runing}", '2: "state" cannot be "runing"; did you mean "running"?'),
@@ -200,6 +203,18 @@ def test_a_size_in_pixels_is_kept(contract: Contract, tmp_path: Path, size: Any,
     write(tmp_path / "behaviour.yaml", {"pictures": {"size": "$job.input#/size"}})
     made = load_behaviour(tmp_path, contract).pictures.of(Job(id="a", input={"size": size}))
     assert (made.width, made.height) == sides
+
+
+@pytest.mark.parametrize(
+    ("place", "format"),
+    [("JPG", "jpg"), (["$job.input#/none", "webp"], "webp"), ('$job.input#/none|head(1)|default("jpeg")', "jpeg"),
+     ("$job.input#/format", "png")],
+)  # fmt: skip
+def test_a_format_that_can_be_drawn(contract: Contract, tmp_path: Path, place: Any, format: str) -> None:
+    """A format may be written in any case, and as a default; one that a job asks for in vain is drawn as PNG."""
+    write(tmp_path / "behaviour.yaml", {"pictures": {"format": place}})
+    pictures = load_behaviour(tmp_path, contract).pictures
+    assert pictures.of(Job(id="a", input={"format": "bmp"})).extension == format
 
 
 def test_pictures_follow_the_input(contract: Contract, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from understudy.contract.closed import check_closed
-from understudy.contract.expressions import Place, Scope, first_value
+from understudy.contract.codecs import dump_json
+from understudy.contract.expressions import Expression, Place, Scope, first_value
 from understudy.contract.loader import Document, load
 from understudy.contract.model import Contract
 from understudy.errors import ContractInvalid, Problem, UsageError, suggestion
-from understudy.lifecycle import Job, State, Step, Timeline
-from understudy.media import Picture, picture, sized
+from understudy.lifecycle import Job, Json, State, Step, Timeline
+from understudy.media import MEDIA_TYPES, Picture, picture, sized
 from understudy.scenario import Reader, RetryAfter, Scenario, Scenarios
 
 # A size in pixels, as providers write it.
@@ -168,7 +169,7 @@ class _Reader(Reader):
             return self.place(node[key], ("pictures", key)) if key in node else ()
 
         return Pictures(
-            format=place("format"),
+            format=self._drawable(place("format")),
             size=tuple(self.place(size[side], ("pictures", "size", side)) for side in _SIDES)
             if isinstance(size := node.get("size"), Mapping)
             else (place("size"),),
@@ -179,3 +180,17 @@ class _Reader(Reader):
             text=place("text"),
             count=place("count"),
         )
+
+    def _drawable(self, place: Place) -> Place:
+        """Note each format that is written out and cannot be drawn; what jobs will ask for is not known yet."""
+        written: list[Json] = []
+        for item in place:
+            if isinstance(item, Expression):
+                written += [codec.argument for codec in item.codecs if codec.name == "default"]
+            else:
+                written.append(item)
+        for format in written:
+            if str(format).lower() not in MEDIA_TYPES:
+                text = f'"format" cannot be {dump_json(format)}; {suggestion(str(format), MEDIA_TYPES)}'
+                self.problem(("pictures", "format"), text)
+        return place

@@ -14,7 +14,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+#: By file format, in lower case.
+MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+
 _GRID = 8  # pixels; the sides of a picture of an asked ratio are multiples of it
 _LONGEST_SIDE = 8192  # pixels
 _STEEPEST_RATIO = 16.0
@@ -54,8 +56,8 @@ class Picture:
     def __post_init__(self) -> None:
         if not (1 <= self.width <= _LONGEST_SIDE and 1 <= self.height <= _LONGEST_SIDE):
             raise ValueError(f"a picture's sides are 1 to {_LONGEST_SIDE} pixels, not {self.width}x{self.height}")
-        if self.extension not in _MEDIA_TYPES:
-            raise ValueError(f"a picture's format is one of {', '.join(_MEDIA_TYPES)}, not {self.format!r}")
+        if self.extension not in MEDIA_TYPES:
+            raise ValueError(f"a picture's format is one of {', '.join(MEDIA_TYPES)}, not {self.format!r}")
 
     @property
     def media_type(self) -> str:
@@ -64,7 +66,7 @@ class Picture:
         Returns:
             "image/png", "image/jpeg" or "image/webp".
         """
-        return _MEDIA_TYPES[self.extension]
+        return MEDIA_TYPES[self.extension]
 
     @property
     def extension(self) -> str:
@@ -102,7 +104,7 @@ def sized(width: int, height: int, *, format: str, text: str) -> Picture:
 
 
 def _known(format: str) -> str:
-    return format.lower() if format.lower() in _MEDIA_TYPES else "png"
+    return format.lower() if format.lower() in MEDIA_TYPES else "png"
 
 
 def draw(picture: Picture) -> bytes:
