@@ -124,6 +124,17 @@ def test_one_request_makes_several_jobs(kind: Any) -> None:
         client.submit({**CASES["oxen"].input, "num_generations": 2}, model="nano-banana")
 
 
+def test_a_refused_model_is_held_against_the_contract(kind: Any) -> None:
+    """What was probably meant is named; a model that the contract has is not called wrong."""
+    client, fake = pair(kind, "kie")
+    with pytest.raises(Refused, match='no model "nano-banana-por"; did you mean "nano-banana-pro"'):
+        client.submit({"prompt": "a lighthouse"}, model="nano-banana-por")
+    fake.next_job(error="unknownModel")
+    with pytest.raises(Refused) as caught:
+        client.submit(**CASES["kie"].job)
+    assert caught.value.what == "the create was refused"
+
+
 def test_an_input_is_an_object(kind: Any) -> None:
     """Anything else is refused before a request is made."""
     client, fake = pair(kind, "oxen")

@@ -78,7 +78,7 @@ def an_error_of_the_gateway_is_a_refusal(patch: Patch) -> None:
     patch.setattr(
         Submits,
         "_refused",
-        lambda self, operation, answer, found: refused(self, operation, replace(answer, status=400), found),
+        lambda self, operation, answer, *told: refused(self, operation, replace(answer, status=400), *told),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from understudy.contract.catalogue import Recognised
 from understudy.contract.creates import Create
+from understudy.contract.expressions import first_value
 from understudy.contract.operations import Operation
 from understudy.contract.reading import ReadError
 from understudy.contract.views import facts_of
@@ -128,7 +129,7 @@ class Submits(Talk):
         scope = answer_scope(answer, body, request, given)
         found = self._error_in(operation, answer, body, scope, view)
         if found is not None:
-            return self._refused(operation, answer, found)
+            return self._refused(operation, answer, found, first_value(create.model, scope))
         order = (State.SUCCEEDED, *State) if create.sync is not None else tuple(State)
         try:
             read = view.read(body, scope, order)
@@ -143,7 +144,7 @@ class Submits(Talk):
             raise self._error(OutcomeUnknown, "the answer to the create shows no job", operation.id, answer=answer)
         return jobs
 
-    def _refused(self, operation: Operation, answer: Answer, found: Recognised) -> list[Job]:
+    def _refused(self, operation: Operation, answer: Answer, found: Recognised, model: Json) -> list[Job]:
         if found.rule is not None and found.rule.committed == "yes" and found.reading.get(("job", "id")):
             facts = facts_of(found.reading, self.job_type.outputs)
             state = self.job_type.words.state_named(facts.get("status")) or State.QUEUED
@@ -154,4 +155,6 @@ class Submits(Talk):
             certain = 400 <= answer.status < 500 and answer.status != 408
         kind: type[ClientError] = Refused if certain else OutcomeUnknown
         what = "the create was refused" if certain else "the create failed, and a job may have been made"
+        if found.rule is not None and found.rule.name == "unknownModel" and model not in self.job_type.models:
+            what += f': the contract has no model "{model}"; {suggestion(str(model), self.job_type.models)}'
         raise self._error(kind, what, operation.id, answer=answer, found=found)
