@@ -20,6 +20,7 @@ import understudy
 from benchmarks import by_hand, played
 from benchmarks.by_hand import CREATE_URL, POLL_URL
 from benchmarks.figures import Found, Scale, Series, in_turn, ratios
+from benchmarks.least import Least
 from understudy import State, Step
 from understudy.wire import Reply, Request
 
@@ -68,7 +69,7 @@ async def async_lifecycle(client: httpx.AsyncClient, pause: Pause) -> None:
         assert polled["code"] == 200
 
 
-def core_lifecycle(one: understudy.Fake) -> None:
+def core_lifecycle(one: understudy.Fake | Least) -> None:
     """Do the same with requests and replies as data."""
     headers = [*HEADERS.items(), ("content-type", "application/json")]
     created = one.handle(Request("POST", played.CREATE_PATH, "", headers, _BODY))
@@ -95,11 +96,13 @@ def timed(run: Callable[[], object], times: int, patch: AbstractContextManager[o
 def transport(scale: Scale) -> Found:
     """Through a transport, against one that answers the same to everybody, and the mocks of others beside."""
     count = scale.size(LIFECYCLES, 5)
+    least = Least()
     with fake() as ours, ours.client() as client, httpx.Client() as plain, requests.Session() as session:
-        floor = httpx.Client(transport=httpx.MockTransport(by_hand.constant))
+        floor, alone = httpx.Client(transport=httpx.MockTransport(by_hand.constant)), least.client()
         sides = {
             "floor": lambda: timed(lambda: lifecycle(floor, no_pause), count),
             "Understudy": lambda: timed(lambda: lifecycle(client, ours.clock.sleep), count),
+            "least": lambda: timed(lambda: lifecycle(alone, least.sleep), count),
             "respx": lambda: timed(lambda: lifecycle(plain, no_pause), count, by_hand.by_respx()),
             "pytest-httpx": lambda: timed(lambda: lifecycle(plain, no_pause), count, by_hand.by_pytest_httpx()),
             "responses": lambda: timed(lambda: lifecycle(session, no_pause), count, by_hand.by_responses()),
@@ -142,10 +145,12 @@ def patched(scale: Scale) -> Found:
 
 
 def core(scale: Scale) -> Found:
-    """The core alone, with requests as data."""
+    """The core alone, with requests as data; and what is written by hand for this one provider."""
+    least = Least()
     with fake() as ours:
-        rounds = in_turn(scale.rounds(ROUNDS), lambda: timed(lambda: core_lifecycle(ours), 100))
-        return {"lifecycle": Series([one for (one,) in rounds])}
+        sides = [lambda: timed(lambda: core_lifecycle(ours), 100), lambda: timed(lambda: core_lifecycle(least), 100)]
+        rounds = in_turn(scale.rounds(ROUNDS), *sides)
+        return {"lifecycle": Series([one for one, _ in rounds]), "least": Series([one for _, one in rounds])}
 
 
 def callbacks(scale: Scale) -> Found:

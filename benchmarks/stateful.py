@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import httpx
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
 
 import understudy
-from benchmarks import played
+from benchmarks import by_hand, played
 from benchmarks.figures import Found, Scale, in_turn, ratios
 from benchmarks.in_process import HEADERS, fake
 
@@ -59,6 +60,10 @@ class Jobs(RuleBasedStateMachine):
         assert self.client.get(played.POLL_PATH, params={"taskId": job}, headers=HEADERS).json()["code"] == 200
 
 
+class Constant(Jobs):
+    """Does the same with a client to which the same is always answered: what httpx takes."""
+
+
 def steps_per_second(machine: type[Trivial] | type[Jobs], examples: int) -> float:
     """Run a machine for so many examples, the same ones each time, and return its steps in a second."""
     machine.steps = 0
@@ -78,6 +83,12 @@ def steps(scale: Scale) -> Found:
     """Steps in a second, in turn."""
     examples = scale.size(20, 2)
     with fake() as Jobs.fake, Jobs.fake.client() as Jobs.client:
-        sides = [lambda: steps_per_second(Jobs, examples), lambda: steps_per_second(Trivial, examples)]
+        Constant.client = httpx.Client(transport=httpx.MockTransport(by_hand.constant), base_url=played.SERVER)
+        sides = [partial(steps_per_second, machine, examples) for machine in (Jobs, Constant, Trivial)]
         rounds = in_turn(scale.rounds(15), *sides)
-    return {"steps": ratios("Understudy", "nothing", rounds, "/s")}
+    return {
+        "steps": ratios("Understudy", "nothing", [(ours, nothing) for ours, _, nothing in rounds], "/s"),
+        "constant": ratios(
+            "constant answers", "nothing", [(constant, nothing) for _, constant, nothing in rounds], "/s"
+        ),
+    }
