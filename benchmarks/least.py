@@ -22,7 +22,12 @@ from understudy.clock import EPOCH_SECONDS
 from understudy.wire import Outcome, Reply, Request
 
 #: Each state, and how long it lasts.
-STEPS: tuple[tuple[str, float | None], ...] = (("queuing", 3.0), ("generating", 12.0), ("success", None))
+STEPS: tuple[tuple[str, float | None], ...] = (
+    ("waiting", 1.0),
+    ("queuing", 2.0),
+    ("generating", 12.0),
+    ("success", None),
+)
 
 _TEXT = {"type": "string"}
 _INPUT = {"prompt": _TEXT, "aspect_ratio": _TEXT, "resolution": {"enum": ["1K", "2K", "4K"]}, "output_format": _TEXT}
@@ -146,6 +151,7 @@ class Least:
                 "costTime": round((job.ended_at - job.created_at) * 1000) if job.ended_at else 0,
                 "createTime": round(job.created_at * 1000),
                 "updateTime": round(job.updated_at * 1000),
+                **({"completeTime": round(job.ended_at * 1000)} if job.ended_at else {}),
                 "creditsConsumed": _COST,
             }
             job.told = Reply(200, _JSON, _written(data), "recordInfo", None, (job.id,))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,11 +18,15 @@ from benchmarks.contenders import LIMIT, PEERS, UNDERSTUDY, Contender, served
 from benchmarks.contract import LINES, grown
 from benchmarks.drawing import MOST, draw, share
 from benchmarks.figures import ONCE, TIMES, WHOLE, Missing, Series, in_turn, middle_half, ratios
+from benchmarks.in_process import HEADERS, PAUSE_SECONDS, POLLS, fake
+from benchmarks.least import Least
 from benchmarks.measures import MEASURES, Measure, Row
 from benchmarks.programs import started
 from benchmarks.report import BEGIN, END, Result, Run, as_json, lines, page
 from understudy.contract.build import load_contract
+from understudy.fake import Fake
 from understudy.folders import bundled_root
+from understudy.wire import Reply, Request
 
 pytestmark = pytest.mark.unmeasured
 
@@ -222,6 +227,26 @@ def test_both_sides_answer_alike(contender: Contender):
     assert b'"code":401' in stranger
 
 
+def told(one: Fake | Least) -> list[Any]:
+    """Return what a create and three polls are answered, with one name for each id."""
+    headers = [*HEADERS.items(), ("content-type", "application/json")]
+    created = one.handle(Request("POST", played.CREATE_PATH, "", headers, json.dumps(played.BODY).encode()))
+    assert isinstance(created, Reply)
+    answers = [created]
+    for _ in range(POLLS):
+        one.clock.sleep(PAUSE_SECONDS)
+        polled = one.handle(Request("GET", played.POLL_PATH, f"taskId={created.jobs[0]}", headers))
+        assert isinstance(polled, Reply)
+        answers.append(polled)
+    return [json.loads(answer.body.replace(created.jobs[0].encode(), b"id")) for answer in answers]
+
+
+def test_the_least_answers_as_the_stand_in_does():
+    """What is measured by hand plays the same story, to the last member of each answer."""
+    with fake() as ours:
+        assert told(Least()) == told(ours)
+
+
 def test_the_played_provider_never_refuses_for_a_limit(tmp_path: Path):
     """The contract that is measured is the bundled one, with its limits counted and out of reach."""
     job_type = load_contract(played.write_provider(tmp_path) / "contracts" / played.PROVIDER).job_type
@@ -293,7 +318,7 @@ def test_a_run_writes_what_it_found(tmp_path: Path):
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
     assert ran.returncode == 0, ran.stderr
-    assert {row["measure"] for row in json.loads((tmp_path / "performance.json").read_text())["rows"]} == {"core"}
+    assert [row["measure"] for row in json.loads((tmp_path / "performance.json").read_text())["rows"]] == ["core"] * 2
     assert "| **The core alone** |" in (tmp_path / "performance.md").read_text()
     assert (tmp_path / "performance.svg").exists()
 
