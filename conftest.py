@@ -2,7 +2,7 @@
 
 HYPOTHESIS_PROFILE chooses the profile: `quick`, `ci` (the default) or `nightly`. `ci` draws the same examples every
 time, so that what fails is what was changed; the others draw new ones. Under UNDERSTUDY_NO_SKIPS=1 a skipped test fails
-the run, so that a machine that lacks something cannot pass by leaving tests out, and what takes long is done whole.
+the run, so that a machine that lacks something cannot pass by leaving tests out.
 """
 
 from __future__ import annotations
