@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,14 @@ def test_an_input_of_its_own_keeps_what_is_called_like_something_beside_it(tmp_p
     fake = Fake("small", paths=[small(tmp_path, create=create)])
     play = made(fake, json={"prompt": "-", "input": {"prompt": "a lighthouse", "tag": "mine"}, "tag": "one"})
     assert play.job.input == {"prompt": "a lighthouse", "tag": "mine"}
+
+
+def test_no_thread_reads_a_job_in_the_middle_of_its_create(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is handed there would lose its input when that is set aside: jobs are read under the stand-in's lock."""
+    lock = MagicMock()
+    monkeypatch.setattr(fake.provider, "_lock", lock)
+    assert isinstance(fake.jobs, dict)
+    lock.__enter__.assert_called_once()
 
 
 def test_jobs_share_short_texts(fake: Fake) -> None:

@@ -77,7 +77,7 @@ def _in_input(violation: Violation, group: Create) -> bool:
 def _draft(back: Backstage, call: Call, group: Create) -> Job:
     given, body = call.value(group.input), plain(call.view.body)
     given = body if given is call.view.body else plain(given)
-    read = read_input(group, body, given)
+    read = read_input(group, body, given)  # before the model, which is a text of the body and shared with other jobs
     model, callback_url = call.value(group.model), call.value(group.callback_url)
     return Job(
         id=new_id(call.job_type, back.random, call.view),

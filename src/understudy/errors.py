@@ -104,6 +104,12 @@ class UsageError(UnderstudyError):
     """A name, an argument or an address that cannot be: the fault of whoever wrote the call."""
 
 
+def require_number(name: str, number: float | None, least: float) -> None:
+    """Raise UsageError where something is given that is no number, or a smaller one."""
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int | float) or not number >= least):
+        raise UsageError(f"{name} has to be a number from {least:g}, and not {number!r}")
+
+
 @contextmanager
 def writing(place: Path, option: str) -> Iterator[None]:
     """Say of files that cannot be written where they were to go, and by which option that was asked for.

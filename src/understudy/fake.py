@@ -303,7 +303,7 @@ class Fake:
     @property
     def jobs(self) -> dict[str, Job]:
         """The jobs by id, oldest first."""
-        return {job_id: play.job for job_id, play in self._provider.plays.items()}
+        return self._provider.jobs
 
     @property
     def ledger(self) -> Ledger:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from understudy.contract.views import Words
-from understudy.errors import UsageError, suggestion
+from understudy.errors import UsageError, require_number, suggestion
 from understudy.lifecycle import TERMINAL, TRANSITIONS, State, Step, Timeline
 
 
@@ -53,8 +53,8 @@ def checked(steps: Sequence[Step], words: Words) -> Timeline:
     for index, text in wrong_steps(timeline):
         raise UsageError(f"step {index + 1} of the timeline: {text}")
     for index, step in enumerate(timeline):
-        at_least(f'"seconds" in step {index + 1} of the timeline', step.seconds, 0)
-        at_least(f'"reads" in step {index + 1} of the timeline', step.reads, 1)
+        require_number(f'"seconds" in step {index + 1} of the timeline', step.seconds, 0)
+        require_number(f'"reads" in step {index + 1} of the timeline', step.reads, 1)
         if step.status is not None and words.state_named(step.status) is None:
             text = f'no state has the word "{step.status}"; {suggestion(str(step.status), words.spoken)}'
             raise UsageError(f"step {index + 1} of the timeline: {text}")
@@ -72,12 +72,6 @@ def named_state(state: State | str, words: Words) -> State:
     meant = words.state_named(state)
     hint = suggestion(str(state), State) if meant is None else f"that is the provider's word for {meant}"
     raise UsageError(f'there is no state "{state}"; {hint}')
-
-
-def at_least(name: str, number: float | None, least: float) -> None:
-    """Raise UsageError where something is given that is no number, or a smaller one."""
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int | float) or not number >= least):
-        raise UsageError(f"{name} has to be a number from {least:g}, and not {number!r}")
 
 
 def wrong_steps(steps: Sequence[Step]) -> Iterator[tuple[int, str]]:

@@ -18,14 +18,14 @@ from understudy.callback import Delivery, Done
 from understudy.clock import Clock
 from understudy.contract.catalogue import Transport
 from understudy.contract.model import Contract
-from understudy.errors import UsageError, suggestion
+from understudy.errors import UsageError, require_number, suggestion
 from understudy.files import Files
 from understudy.journal import Exchange, Journal, kept
 from understudy.ledger import Ledger
-from understudy.lifecycle import State, Step
+from understudy.lifecycle import Job, State, Step
 from understudy.limits import RateWindows
 from understudy.pipeline import Pipeline
-from understudy.plan import Plan, at_least, checked
+from understudy.plan import Plan, checked
 from understudy.reach import NOT_SENT, shown_url
 from understudy.scenario import Scenario
 from understudy.stage import Send, Stage
@@ -82,7 +82,7 @@ class Provider:
         callback_url: str | None = None,
         send: Send | None = None,
     ) -> None:
-        at_least('"balance"', balance, 0)
+        require_number('"balance"', balance, 0)
         transports = contract.job_type.errors.transports
         if errors is not None and errors not in transports:
             raise UsageError(f'{contract.name} has no errors by "{errors}"; {suggestion(errors, transports)}')
@@ -128,7 +128,7 @@ class Provider:
         """Say how the next job goes, whatever the scenario says; see `Fake.next_job`."""
         self._has("failure", failure, self.contract.job_type.failures)
         self._has("error", error, self.contract.job_type.errors.rules)
-        at_least('"visible_after_seconds"', visible_after_seconds, 0)
+        require_number('"visible_after_seconds"', visible_after_seconds, 0)
         if state is not None and (timeline is not None or (failure is not None and state != State.FAILED)):
             other = "a timeline" if timeline is not None else f'the failure "{failure}"'
             raise UsageError(f"a job that goes to {state} at once has no use for {other}: leave out one of them")
@@ -192,6 +192,12 @@ class Provider:
             self._down_until = 0.0
             self._back.files.clear()
             self._back.random.seed(self._seed)
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """The jobs by id, oldest first; none of them is read in the middle of the create that makes it."""
+        with self._lock:
+            return {job_id: play.job for job_id, play in self.plays.items()}
 
     def _open_account(self, name: str) -> Account:
         story = self._scenario.balance if self._scenario is not None else None

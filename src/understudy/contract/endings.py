@@ -53,9 +53,8 @@ def compile_from(compiler: Compiler, node: list[Json], at: At, words: Words) -> 
         if word in set(State):
             continue
         if state is None:
-            known = {as_text(entry.word) for entries in words.by_state.values() for entry in entries if entry.spoken}
             what = f'an item of "from" cannot be {dump_json(word)}: it is no state, and no word of one'
-            compiler.problem((*at, index), f"{what}; {suggestion(as_text(word), {*State, *known})}")
+            compiler.problem((*at, index), f"{what}; {suggestion(as_text(word), {*State, *words.spoken})}")
         elif found.get(state) != ():
             found[state] = (*found.get(state, ()), word)
     return found

@@ -58,7 +58,7 @@ class Words(NamedTuple):
     @property
     def spoken(self) -> list[str]:
         """All words, as text."""
-        return [str(entry.word) for words in self.by_state.values() for entry in words if entry.spoken]
+        return [as_text(entry.word) for words in self.by_state.values() for entry in words if entry.spoken]
 
     @property
     def told_without_word(self) -> bool:
